@@ -1,0 +1,88 @@
+"""A case is a program at a point: primals, which of them require grad, cotangents; an outcome is what a backend made of it.
+
+Arrays are NumPy arrays of the case's dtype (float inputs), int64 or bool. They are the exact values that every backend
+gets, so a backend that needs another layout or a leaf must copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.programs import Program
+
+__all__ = ["Array", "Backend", "Case", "Failure", "Outcome", "Thunk"]
+
+Array = NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One question: the value of `program` at `primals`, and the VJP of `cotangents` for the inputs that require grad.
+
+    Attributes:
+        primals: one array an input, of the input's shape; float inputs have dtype `dtype`.
+        requires_grad: one flag an input; False for int and bool inputs.
+        cotangents: one a output, of the output's shape and dtype; None where the output takes no part in the backward
+            (an output that is bool, is cut off by detach, or is left unused).
+        dtype: "float64" or "float32": the dtype of the float inputs and of the whole computation.
+    """
+
+    program: Program
+    primals: tuple[Array, ...]
+    requires_grad: tuple[bool, ...]
+    cotangents: tuple[Array | None, ...]
+    dtype: str = "float64"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that a backend raised: its type's name and its message. An outcome, not an accident of the harness."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a backend returned, as copies that nothing else refers to.
+
+    Attributes:
+        values: one array an output.
+        grads: one array an input that requires grad, in order of the inputs, None where the backend says "no gradient"
+            (PyTorch leaves `.grad` None when the outputs do not depend on the input).
+        failure: the exception, if it raised; then values and grads are empty.
+    """
+
+    values: tuple[Array, ...] = ()
+    grads: tuple[Array | None, ...] = ()
+    failure: Failure | None = None
+
+
+Thunk = Callable[[], Outcome]
+
+
+class Backend(Protocol):
+    """Something that can run a case."""
+
+    @property
+    def name(self) -> str:
+        """Short name used in rows and on the command line, such as "torch" or "jax-jit"."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the framework behind it."""
+        ...
+
+    def supports(self, program: Program) -> str | None:
+        """None if the backend can run the program, else the reason why not."""
+        ...
+
+    def prepare(self, case: Case) -> Thunk:
+        """Do everything that need not be repeated; the thunk runs forward and backward once and returns copies."""
+        ...
