@@ -1,0 +1,288 @@
+"""The engines that can run a case, by name: `get("torch")`, `names()`, `available()`.
+
+Each engine lives in its own file with its own spelling table (op name -> callable of that framework) and is imported only
+when it is asked for, so this package needs no framework. `straighten` turns a program and a spelling table into one fast
+function; `measure_conventions` asks a backend what it does at kinks.
+
+>>> "torch" in names()
+True
+>>> get("torhc")
+Traceback (most recent call last):
+    ...
+ValueError: backend: unknown name 'torhc'; known: finite-differences, jax, jax-jit, reference, torch
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.cases import Array, Backend, Case, Outcome, Thunk
+from harness.programs import Instr, Program, Scalar, Spec
+
+__all__ = [
+    "BackendUnavailable",
+    "Engine",
+    "available",
+    "basic_index",
+    "get",
+    "install_command",
+    "measure_conventions",
+    "missing_ops",
+    "names",
+    "straighten",
+]
+
+
+class BackendUnavailable(ImportError):
+    """The framework behind a backend is not installed; the message has the command that installs it."""
+
+
+class Engine(Backend, Protocol):
+    """A backend that can also run forward only and says what it does at kinks."""
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """What the framework does at kinks and singular points, in the words of `measure_conventions`."""
+        ...
+
+    def value_thunk(self, case: Case) -> Thunk:
+        """As `prepare`, without the backward: the outcome has values and no grads."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Entry:
+    module: str
+    factory: str
+    package: str
+    install: str
+
+
+_ENTRIES: dict[str, _Entry] = {
+    "reference": _Entry(
+        "harness.backends.reference",
+        "ReferenceBackend",
+        "reference_impl",
+        "pip install adjudge",
+    ),
+    "torch": _Entry(
+        "harness.backends.torch_eager",
+        "TorchBackend",
+        "torch",
+        'pip install "adjudge[torch]"',
+    ),
+    "jax": _Entry(
+        "harness.backends.jax_backend", "eager", "jax", 'pip install "adjudge[jax]"'
+    ),
+    "jax-jit": _Entry(
+        "harness.backends.jax_backend", "jitted", "jax", 'pip install "adjudge[jax]"'
+    ),
+    "finite-differences": _Entry(
+        "harness.oracles.finite_differences",
+        "FiniteDifferences",
+        "reference_impl",
+        "pip install adjudge",
+    ),
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every backend name, installed or not, sorted."""
+    return tuple(sorted(_ENTRIES))
+
+
+def install_command(name: str) -> str:
+    """The command that installs what the backend `name` needs."""
+    return _entry(name).install
+
+
+def available() -> dict[str, str | None]:
+    """For every backend None if its framework is there, else the reason why it cannot be used. Imports no framework."""
+    return {name: _missing(name) for name in names()}
+
+
+def get(name: str) -> Engine:
+    """Return the backend of that name; the same object each time.
+
+    Raises:
+        ValueError: no backend has that name.
+        BackendUnavailable: its framework is not installed.
+    """
+    _entry(name)
+    return _load(name)
+
+
+@functools.cache
+def _load(name: str) -> Engine:
+    reason = _missing(name)
+    if reason is not None:
+        raise BackendUnavailable(reason)
+    entry = _entry(name)
+    engine: Engine = getattr(importlib.import_module(entry.module), entry.factory)()
+    return engine
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise ValueError(f"backend: unknown name {name!r}; known: {', '.join(names())}")
+    return _ENTRIES[name]
+
+
+def _missing(name: str) -> str | None:
+    entry = _entry(name)
+    if importlib.util.find_spec(entry.package) is None:
+        return f"backend {name!r} needs the package {entry.package!r}, which is not installed: {entry.install}"
+    return None
+
+
+def missing_ops(program: Program, ops: Mapping[str, Callable[..., Any]]) -> str | None:
+    """None if the table has every op of the program, else a sentence that names those it lacks."""
+    lacking = sorted({instr.op for instr in program.instrs} - ops.keys())
+    return f"has no op {', '.join(lacking)}" if lacking else None
+
+
+def straighten(
+    program: Program, ops: Mapping[str, Callable[..., Any]]
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """Turn a program into one function from its inputs to its outputs, with every lookup done beforehand.
+
+    It computes what `harness.programs.run` computes, without finding ops, literals and parameters again at each call.
+
+    Raises:
+        ValueError: the table lacks an op of the program.
+    """
+    lacking = missing_ops(program, ops)
+    if lacking:
+        raise ValueError(f"ops: the table {lacking}; it has {', '.join(sorted(ops))}")
+    n, m = len(program.inputs), len(program.instrs)
+    rest: list[Any] = [
+        None
+    ] * m  # the slots that instructions define; literals follow behind them
+    steps: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
+    for k, instr in enumerate(program.instrs):
+        where = []
+        for arg in instr.args:
+            if isinstance(arg, Scalar):
+                rest.append(arg.value)
+                where.append(n + len(rest) - 1)
+            else:
+                where.append(arg)
+        op = ops[instr.op]
+        steps.append(
+            (
+                n + k,
+                functools.partial(op, **dict(instr.params)) if instr.params else op,
+                tuple(where),
+            )
+        )
+    outputs = program.outputs
+
+    def evaluate(inputs: Sequence[Any]) -> list[Any]:
+        slots = [*inputs, *rest]
+        for target, op, where in steps:
+            slots[target] = op(*[slots[i] for i in where])
+        return [slots[i] for i in outputs]
+
+    return evaluate
+
+
+@functools.lru_cache(maxsize=4096)
+def basic_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Turn the index of a program's getitem into a Python index.
+
+    >>> basic_index((0, None, "...", ("slice", 1, None, 2)))
+    (0, None, Ellipsis, slice(1, None, 2))
+    """
+    return tuple(_index_item(item) for item in index)
+
+
+def _index_item(item: Any) -> Any:
+    if isinstance(item, tuple):
+        if len(item) != 4 or item[0] != "slice":
+            raise ValueError(
+                f"index: a slice is ('slice', start, stop, step), got {item!r}"
+            )
+        return slice(*item[1:])
+    return Ellipsis if item == "..." else item
+
+
+def _probe(
+    op: str, *rows: Sequence[float], args: tuple[int | Scalar, ...] = (), **params: Any
+) -> Case:
+    inputs = tuple(np.array(row, dtype=np.float64) for row in rows)
+    instr = Instr(op, args or tuple(range(len(rows))), tuple(sorted(params.items())))
+    program = Program(tuple(Spec(x.shape) for x in inputs), (instr,), (len(inputs),))
+    shape = () if op in {"amax", "amin", "prod", "vector_norm"} else inputs[0].shape
+    return Case(program, inputs, (True,) * len(inputs), (np.ones(shape),))
+
+
+@functools.cache
+def _where_probe() -> Case:
+    """where(x > 0, sqrt(x), x): the branch that is not taken has an infinite derivative at 0."""
+    instrs = (
+        Instr("gt", (0, Scalar(0.0))),
+        Instr("sqrt", (0,)),
+        Instr("where", (1, 2, 0)),
+    )
+    program = Program((Spec((2,)),), instrs, (3,))
+    return Case(program, (np.array([0.0, 1.0]),), (True,), (np.ones(2),))
+
+
+@functools.cache
+def _probes() -> dict[str, Case]:
+    """One case for each op with a kink or a singular point; float64, all-ones cotangents so that the text is the derivative."""
+    return {
+        "abs": _probe("abs", [-1.0, 0.0, -0.0, 1.0]),
+        "relu": _probe("relu", [-1.0, 0.0, -0.0, 1.0]),
+        "sign": _probe("sign", [-1.0, 0.0, 1.0]),
+        "clamp": _probe("clamp", [-1.0, 0.0, 0.5, 1.0, 2.0], min=0.0, max=1.0),
+        "maximum": _probe("maximum", [1.0, 2.0, 3.0], [1.0, 3.0, 2.0]),
+        "minimum": _probe("minimum", [1.0, 2.0, 3.0], [1.0, 3.0, 2.0]),
+        "amax": _probe("amax", [1.0, 3.0, 3.0, 2.0]),
+        "amin": _probe("amin", [1.0, 1.0, 1.0]),
+        "vector_norm": _probe("vector_norm", [0.0, 0.0]),
+        "vector_norm ord=1": _probe("vector_norm", [0.0, 1.0], ord=1.0),
+        "sqrt": _probe("sqrt", [0.0, 1.0, -1.0]),
+        "rsqrt": _probe("rsqrt", [0.0, 1.0]),
+        "log": _probe("log", [0.0, 1.0, -1.0]),
+        "reciprocal": _probe("reciprocal", [0.0]),
+        "atan2": _probe("atan2", [0.0], [0.0]),
+        "pow": _probe("pow", [0.0, 0.0, 0.0, 2.0, -2.0], [0.0, 1.0, 2.0, 0.0, 2.0]),
+        "pow exponent 0.0": _probe("pow", [0.0, 2.0], args=(0, Scalar(0.0))),
+        "pow exponent 0.5": _probe("pow", [0.0, 4.0, -1.0], args=(0, Scalar(0.5))),
+        "pow exponent 2": _probe("pow", [0.0, -1.0], args=(0, Scalar(2))),
+        "pow base 0.0": _probe("pow", [0.0, 1.0, -1.0], args=(Scalar(0.0), 0)),
+        "where": _where_probe(),
+        "prod": _probe("prod", [0.0, 2.0, 3.0]),
+        "prod two zeros": _probe("prod", [0.0, 0.0, 3.0]),
+    }
+
+
+def measure_conventions(backend: Backend) -> dict[str, str]:
+    """Run the backend at kinks and singular points and say what derivative it gives, as "at [x]: [derivative]".
+
+    Keys are op names, some with a word behind it for a second probe ("prod two zeros"). Backends keep the answer as a
+    table, `conventions`, so that judgement needs no run; a test compares the two.
+    """
+    return {
+        name: _describe(case, backend.prepare(case)())
+        for name, case in _probes().items()
+    }
+
+
+def _describe(case: Case, outcome: Outcome) -> str:
+    if outcome.failure is not None:
+        return f"{outcome.failure.kind}: {outcome.failure.message.splitlines()[0]}"
+    points = "; ".join(map(_plain, case.primals))
+    return f"at {points}: {'; '.join('None' if g is None else _plain(g) for g in outcome.grads)}"
+
+
+def _plain(values: Array) -> str:
+    return f"[{', '.join(f'{float(v):.6g}' for v in values)}]"

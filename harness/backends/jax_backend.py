@@ -1,0 +1,319 @@
+"""JAX on the CPU as two backends: `eager` dispatches op by op, `jitted` compiles a whole program with its VJP once.
+
+`OPS` is the spelling table. Importing this module turns on 64-bit numbers and selects the CPU for the process, both of
+which JAX keeps globally. `persist_compilations(folder)` keeps compiled programs between runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special
+import numpy as np
+
+from harness.backends import basic_index, missing_ops, straighten
+from harness.cases import Case, Failure, Outcome, Thunk
+from harness.programs import Program
+
+__all__ = [
+    "CONVENTIONS",
+    "OPS",
+    "JaxBackend",
+    "eager",
+    "jitted",
+    "persist_compilations",
+]
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+
+Dim = int | tuple[int, ...] | None
+
+
+def _lifted(op: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an op with `dim` take a 0-d array as PyTorch does: as if it had one dimension of size 1."""
+
+    def lifted(x: Any, **params: Any) -> Any:
+        return (
+            op(x.reshape(1), **params).reshape(()) if x.ndim == 0 else op(x, **params)
+        )
+
+    return lifted
+
+
+def _vector_norm(
+    x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False
+) -> Any:
+    return jnp.linalg.vector_norm(x, ord=ord, axis=dim, keepdims=keepdim)
+
+
+def _expand(x: Any, *, shape: tuple[int, ...]) -> Any:
+    own = (0,) * (len(shape) - x.ndim) + x.shape
+    return jnp.broadcast_to(
+        x, tuple(n if n != -1 else m for n, m in zip(shape, own, strict=True))
+    )
+
+
+def _squeeze(x: Any, *, dim: int) -> Any:
+    return jnp.squeeze(x, dim) if x.ndim and x.shape[dim] == 1 else x
+
+
+def _gather(x: Any, *, dim: int, index: tuple[Any, ...]) -> Any:
+    where = np.array(index, dtype=np.int64).reshape(np.shape(index))
+    dim %= x.ndim
+    # PyTorch lets the index be smaller than x off the gathered dim; take_along_axis wants equal sizes there.
+    part = x[
+        tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(where.shape))
+    ]
+    return jnp.take_along_axis(part, where, axis=dim)
+
+
+def _index_select(x: Any, *, dim: int, index: tuple[int, ...]) -> Any:
+    return jnp.take(x, np.array(index, dtype=np.int64), axis=dim)
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "neg": jnp.negative,
+    "abs": jnp.abs,
+    "sign": jnp.sign,
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "log": jnp.log,
+    "log1p": jnp.log1p,
+    "sqrt": jnp.sqrt,
+    "rsqrt": jax.lax.rsqrt,
+    "reciprocal": jnp.reciprocal,
+    "square": jnp.square,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "tan": jnp.tan,
+    "sinh": jnp.sinh,
+    "cosh": jnp.cosh,
+    "tanh": jnp.tanh,
+    "atan": jnp.arctan,
+    "sigmoid": jax.nn.sigmoid,
+    "relu": jax.nn.relu,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "maximum": jnp.maximum,
+    "minimum": jnp.minimum,
+    "logaddexp": jnp.logaddexp,
+    "atan2": jnp.arctan2,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "where": jnp.where,
+    "clamp": lambda x, *, min=None, max=None: jnp.clip(x, min, max),
+    "sum": _lifted(
+        lambda x, *, dim=None, keepdim=False: jnp.sum(x, axis=dim, keepdims=keepdim)
+    ),
+    "mean": _lifted(
+        lambda x, *, dim=None, keepdim=False: jnp.mean(x, axis=dim, keepdims=keepdim)
+    ),
+    "amax": _lifted(
+        lambda x, *, dim=None, keepdim=False: jnp.max(x, axis=dim, keepdims=keepdim)
+    ),
+    "amin": _lifted(
+        lambda x, *, dim=None, keepdim=False: jnp.min(x, axis=dim, keepdims=keepdim)
+    ),
+    "prod": _lifted(
+        lambda x, *, dim=None, keepdim=False: jnp.prod(x, axis=dim, keepdims=keepdim)
+    ),
+    "logsumexp": _lifted(
+        lambda x, *, dim, keepdim=False: jax.scipy.special.logsumexp(
+            x, axis=dim, keepdims=keepdim
+        )
+    ),
+    "vector_norm": _lifted(_vector_norm),
+    "var": _lifted(
+        lambda x, *, dim=None, correction=1, keepdim=False: jnp.var(
+            x, axis=dim, ddof=correction, keepdims=keepdim
+        )
+    ),
+    "cumsum": _lifted(lambda x, *, dim: jnp.cumsum(x, axis=dim)),
+    "softmax": _lifted(lambda x, *, dim: jax.nn.softmax(x, axis=dim)),
+    "log_softmax": _lifted(lambda x, *, dim: jax.nn.log_softmax(x, axis=dim)),
+    "reshape": lambda x, *, shape: jnp.reshape(x, shape),
+    "permute": lambda x, *, dims: jnp.transpose(x, dims),
+    "transpose": _lifted(lambda x, *, dim0, dim1: jnp.swapaxes(x, dim0, dim1)),
+    "expand": _expand,
+    "unsqueeze": lambda x, *, dim: jnp.expand_dims(x, dim),
+    "squeeze": _squeeze,
+    "flip": _lifted(lambda x, *, dims: jnp.flip(x, axis=dims)),
+    "cat": lambda *xs, dim=0: jnp.concatenate(xs, axis=dim),
+    "stack": lambda *xs, dim=0: jnp.stack(xs, axis=dim),
+    "tril": lambda x, *, diagonal=0: jnp.tril(x, diagonal),
+    "triu": lambda x, *, diagonal=0: jnp.triu(x, diagonal),
+    "clone": jnp.copy,
+    "getitem": lambda x, *, index: x[basic_index(index)],
+    "index_select": _lifted(_index_select),
+    "gather": _gather,
+    "matmul": jnp.matmul,
+    "dot": jnp.dot,
+    "outer": jnp.outer,
+    "detach": jax.lax.stop_gradient,
+}
+
+CONVENTIONS: dict[str, str] = {
+    "abs": "at [-1, 0, -0, 1]: [-1, 1, 1, 1]",
+    "relu": "at [-1, 0, -0, 1]: [0, 0, 0, 1]",
+    "sign": "at [-1, 0, 1]: [0, 0, 0]",
+    "clamp": "at [-1, 0, 0.5, 1, 2]: [0, 0.5, 1, 0.5, 0]",
+    "maximum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 0, 1]; [0.5, 1, 0]",
+    "minimum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 1, 0]; [0.5, 0, 1]",
+    "amax": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
+    "amin": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "vector_norm": "at [0, 0]: [nan, nan]",
+    "vector_norm ord=1": "at [0, 1]: [1, 1]",
+    "sqrt": "at [0, 1, -1]: [inf, 0.5, nan]",
+    "rsqrt": "at [0, 1]: [-inf, -0.5]",
+    "log": "at [0, 1, -1]: [inf, 1, -1]",
+    "reciprocal": "at [0]: [-inf]",
+    "atan2": "at [0]; [0]: [nan]; [nan]",
+    "pow": "at [0, 0, 0, 2, -2]; [0, 1, 2, 0, 2]: [nan, 1, 0, 0, -4]; [0, 0, 0, 0.693147, nan]",
+    "pow exponent 0.0": "at [0, 2]: [nan, 0]",
+    "pow exponent 0.5": "at [0, 4, -1]: [inf, 0.25, nan]",
+    "pow exponent 2": "at [0, -1]: [0, -2]",
+    "pow base 0.0": "at [0, 1, -1]: [0, 0, nan]",
+    "where": "at [0, 1]: [nan, 0.5]",
+    "prod": "at [0, 2, 3]: [6, 0, 0]",
+    "prod two zeros": "at [0, 0, 3]: [0, 0, 0]",
+}
+
+Flags = tuple[bool, ...]
+
+
+def persist_compilations(folder: str | Path) -> None:
+    """Keep compiled programs in `folder` and reuse them in later runs; holds for the process."""
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _pull_back(
+    program: Program, wanted: Flags, rooted: Flags
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """The function (inputs, cotangents of the rooted outputs) -> (outputs, grads of the wanted inputs)."""
+    evaluate = straighten(program, OPS)
+    diff = [i for i, w in enumerate(wanted) if w]
+    roots = [i for i, r in enumerate(rooted) if r]
+
+    def pull_back(inputs: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, Any]:
+        if not (diff and roots):
+            return evaluate(inputs), [None] * len(diff)
+
+        def forward(*primals: Any) -> tuple[list[Any], list[Any]]:
+            filled = list(inputs)
+            for i, x in zip(diff, primals, strict=True):
+                filled[i] = x
+            outputs = evaluate(filled)
+            return [outputs[i] for i in roots], outputs
+
+        # Outputs go out as aux too: one that is bool, or takes no part, has no place among the differentiated ones.
+        _, vjp, outputs = jax.vjp(forward, *[inputs[i] for i in diff], has_aux=True)
+        return outputs, list(vjp(list(cotangents)))
+
+    return pull_back
+
+
+@functools.lru_cache(maxsize=512)
+def _eager(
+    program: Program, wanted: Flags, rooted: Flags, dtype: str
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    return _pull_back(program, wanted, rooted)
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(
+    program: Program, wanted: Flags, rooted: Flags, dtype: str
+) -> Callable[[Any, Any], tuple[Any, Any]]:
+    # dtype is part of the key so that dropping an entry drops the executables of that dtype alone.
+    compiled: Callable[[Any, Any], tuple[Any, Any]] = jax.jit(
+        _pull_back(program, wanted, rooted)
+    )
+    return compiled
+
+
+@functools.lru_cache(maxsize=512)
+def _value(program: Program, dtype: str, jit: bool) -> Callable[[Any], list[Any]]:
+    evaluate = straighten(program, OPS)
+    return jax.jit(evaluate) if jit else evaluate
+
+
+@dataclass(frozen=True)
+class JaxBackend:
+    """JAX on the CPU with 64-bit numbers; whole programs are compiled if `jit`. Its exceptions become failures."""
+
+    name: str
+    jit: bool
+
+    @property
+    def version(self) -> str:
+        """Version of JAX."""
+        return str(jax.__version__)
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """Measured derivatives at kinks and singular points."""
+        return CONVENTIONS
+
+    def supports(self, program: Program) -> str | None:
+        """None if every op is known, else the reason."""
+        return missing_ops(program, OPS)
+
+    def prepare(self, case: Case) -> Thunk:
+        """Copy the case to JAX; the thunk compiles at the first call if it must, and waits for its results."""
+        rooted = tuple(ct is not None for ct in case.cotangents)
+        make = _compiled if self.jit else _eager
+        pull_back = make(case.program, case.requires_grad, rooted, case.dtype)
+        # A contiguous private copy: JAX may alias the memory of the array that it is given.
+        inputs = [jnp.array(x) for x in case.primals]
+        cotangents = [jnp.array(ct) for ct in case.cotangents if ct is not None]
+
+        def thunk() -> Outcome:
+            try:
+                values, grads = pull_back(inputs, cotangents)
+                return Outcome(
+                    tuple([np.array(y) for y in values]),
+                    tuple([None if g is None else np.array(g) for g in grads]),
+                )
+            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+
+        return thunk
+
+    def value_thunk(self, case: Case) -> Thunk:
+        """Forward only."""
+        evaluate = _value(case.program, case.dtype, self.jit)
+        inputs = [jnp.array(x) for x in case.primals]
+
+        def thunk() -> Outcome:
+            try:
+                return Outcome(tuple([np.array(y) for y in evaluate(inputs)]))
+            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+
+        return thunk
+
+
+def eager() -> JaxBackend:
+    """JAX op by op, named "jax"."""
+    return JaxBackend("jax", jit=False)
+
+
+def jitted() -> JaxBackend:
+    """JAX with whole programs compiled, named "jax-jit"."""
+    return JaxBackend("jax-jit", jit=True)

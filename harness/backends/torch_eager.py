@@ -1,0 +1,265 @@
+"""PyTorch eager on the CPU as a backend: runs a case with leaf tensors and `torch.autograd.backward`.
+
+`OPS` is the spelling table: op name -> a callable that takes the op's tensors and its keyword parameters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.backends import basic_index, missing_ops, straighten
+from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.programs import Program
+
+__all__ = ["CONVENTIONS", "OPS", "TorchBackend", "same_layout"]
+
+Dim = int | tuple[int, ...] | None
+
+
+def _all(dim: Dim) -> Any:
+    return () if dim is None else dim
+
+
+def _sum(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    return torch.sum(x) if dim is None else torch.sum(x, dim, keepdim)
+
+
+def _mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    return torch.mean(x) if dim is None else torch.mean(x, dim, keepdim)
+
+
+def _prod(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    return torch.prod(x) if dim is None else torch.prod(x, dim, keepdim)
+
+
+@functools.lru_cache(maxsize=4096)
+def _long(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    return torch.tensor(index, dtype=torch.int64).reshape(shape)
+
+
+def _gather(x: Any, *, dim: int, index: tuple[Any, ...]) -> Any:
+    # np.shape keeps the shape of an index without elements, ((), ()) is (2, 0), which torch.tensor would lose.
+    return torch.gather(x, dim, _long(index, np.shape(index)))
+
+
+OPS: dict[str, Callable[..., Any]] = {
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "sign": torch.sign,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "reciprocal": torch.reciprocal,
+    "square": torch.square,
+    "sin": torch.sin,
+    "cos": torch.cos,
+    "tan": torch.tan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "tanh": torch.tanh,
+    "atan": torch.atan,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+    "logaddexp": torch.logaddexp,
+    "atan2": torch.atan2,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "where": torch.where,
+    "clamp": torch.clamp,
+    "sum": _sum,
+    "mean": _mean,
+    "amax": lambda x, *, dim=None, keepdim=False: torch.amax(x, _all(dim), keepdim),
+    "amin": lambda x, *, dim=None, keepdim=False: torch.amin(x, _all(dim), keepdim),
+    "prod": _prod,
+    "logsumexp": lambda x, *, dim, keepdim=False: torch.logsumexp(x, dim, keepdim),
+    "vector_norm": lambda x, *, ord=2.0, dim=None, keepdim=False: (
+        torch.linalg.vector_norm(x, ord, dim, keepdim)
+    ),
+    "var": lambda x, *, dim=None, correction=1, keepdim=False: torch.var(
+        x, dim, correction=correction, keepdim=keepdim
+    ),
+    "cumsum": torch.cumsum,
+    "softmax": torch.softmax,
+    "log_softmax": torch.log_softmax,
+    "reshape": torch.reshape,
+    "permute": torch.permute,
+    "transpose": lambda x, *, dim0, dim1: torch.transpose(x, dim0, dim1),
+    "expand": lambda x, *, shape: x.expand(shape),
+    "unsqueeze": torch.unsqueeze,
+    "squeeze": torch.squeeze,
+    "flip": torch.flip,
+    "cat": lambda *xs, dim=0: torch.cat(xs, dim),
+    "stack": lambda *xs, dim=0: torch.stack(xs, dim),
+    "tril": torch.tril,
+    "triu": torch.triu,
+    "clone": torch.clone,
+    "getitem": lambda x, *, index: x[basic_index(index)],
+    "index_select": lambda x, *, dim, index: torch.index_select(
+        x, dim, _long(index, (len(index),))
+    ),
+    "gather": _gather,
+    "matmul": torch.matmul,
+    "dot": torch.dot,
+    "outer": torch.outer,
+    "detach": torch.detach,
+}
+
+CONVENTIONS: dict[str, str] = {
+    "abs": "at [-1, 0, -0, 1]: [-1, 0, 0, 1]",
+    "relu": "at [-1, 0, -0, 1]: [0, 0, 0, 1]",
+    "sign": "at [-1, 0, 1]: [0, 0, 0]",
+    "clamp": "at [-1, 0, 0.5, 1, 2]: [0, 1, 1, 1, 0]",
+    "maximum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 0, 1]; [0.5, 1, 0]",
+    "minimum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 1, 0]; [0.5, 0, 1]",
+    "amax": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
+    "amin": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "vector_norm": "at [0, 0]: [0, 0]",
+    "vector_norm ord=1": "at [0, 1]: [0, 1]",
+    "sqrt": "at [0, 1, -1]: [inf, 0.5, nan]",
+    "rsqrt": "at [0, 1]: [-inf, -0.5]",
+    "log": "at [0, 1, -1]: [inf, 1, -1]",
+    "reciprocal": "at [0]: [-inf]",
+    "atan2": "at [0]; [0]: [0]; [-0]",
+    "pow": "at [0, 0, 0, 2, -2]; [0, 1, 2, 0, 2]: [0, 1, 0, 0, -4]; [0, 0, 0, 0.693147, nan]",
+    "pow exponent 0.0": "at [0, 2]: [0, 0]",
+    "pow exponent 0.5": "at [0, 4, -1]: [inf, 0.25, nan]",
+    "pow exponent 2": "at [0, -1]: [0, -2]",
+    "pow base 0.0": "at [0, 1, -1]: [0, 0, -inf]",
+    "where": "at [0, 1]: [nan, 0.5]",
+    "prod": "at [0, 2, 3]: [6, 0, 0]",
+    "prod two zeros": "at [0, 0, 3]: [0, 0, 0]",
+}
+
+
+@functools.lru_cache(maxsize=1024)
+def _evaluator(program: Program) -> Callable[[Sequence[Any]], list[Any]]:
+    return straighten(program, OPS)
+
+
+def same_layout(array: Array) -> Any:
+    """Copy a NumPy array into a tensor of the same values, shape and strides, stride 0 included.
+
+    PyTorch has no negative strides, and none that are no multiple of the element size: such an array becomes contiguous.
+    """
+    strides = array.strides
+    size = array.itemsize
+    if array.size == 0 or any(s < 0 or s % size for s in strides):
+        return torch.from_numpy(np.array(array, order="C"))
+    if array.flags.c_contiguous:
+        return torch.from_numpy(np.array(array, order="C"))
+    extent = 1 + sum(
+        (n - 1) * (s // size) for n, s in zip(array.shape, strides, strict=True)
+    )
+    memory = np.lib.stride_tricks.as_strided(array, (extent,), (size,), writeable=False)
+    return torch.as_strided(
+        torch.from_numpy(memory.copy()), array.shape, [s // size for s in strides]
+    )
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """PyTorch eager on the CPU. Leaves are new at each call; PyTorch's own exceptions become failures."""
+
+    name: str = "torch"
+
+    @property
+    def version(self) -> str:
+        """Version of PyTorch."""
+        return str(torch.__version__)
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """Measured derivatives at kinks and singular points."""
+        return CONVENTIONS
+
+    def supports(self, program: Program) -> str | None:
+        """None if every op is known, else the reason."""
+        return missing_ops(program, OPS)
+
+    def prepare(self, case: Case) -> Thunk:
+        """Copy the case into tensors, keeping strides; the thunk runs forward and backward on new leaves."""
+        evaluate = _evaluator(case.program)
+        bases = [same_layout(x) for x in case.primals]
+        marked = list(zip(bases, case.requires_grad, strict=True))
+        cotangents = [None if ct is None else same_layout(ct) for ct in case.cotangents]
+        wanted = [i for i, r in enumerate(case.requires_grad) if r]
+        quiet = _quiet(case.program)
+
+        def thunk() -> Outcome:
+            try:
+                with quiet():
+                    inputs = [
+                        x.detach().requires_grad_() if r else x for x, r in marked
+                    ]
+                    outputs = evaluate(inputs)
+                    roots, grads = [], []
+                    for y, ct in zip(outputs, cotangents, strict=True):
+                        if ct is not None and y.requires_grad:
+                            roots.append(y)
+                            grads.append(ct)
+                    if roots:
+                        torch.autograd.backward(roots, grads)
+            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+            leaf_grads = [inputs[i].grad for i in wanted]
+            return Outcome(
+                tuple([y.detach().numpy().copy() for y in outputs]),
+                tuple([None if g is None else g.numpy().copy() for g in leaf_grads]),
+            )
+
+        return thunk
+
+    def value_thunk(self, case: Case) -> Thunk:
+        """Forward only, under `no_grad`."""
+        evaluate = _evaluator(case.program)
+        inputs = [same_layout(x) for x in case.primals]
+        quiet = _quiet(case.program)
+
+        def thunk() -> Outcome:
+            try:
+                with quiet(), torch.no_grad():
+                    outputs = evaluate(inputs)
+            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return Outcome(tuple([y.numpy().copy() for y in outputs]))
+
+        return thunk
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _quiet(program: Program) -> Callable[[], Any]:
+    """A context in which PyTorch's remark on var with too few elements is silent; costs nothing without var."""
+    return (
+        _no_warnings
+        if any(i.op == "var" for i in program.instrs)
+        else contextlib.nullcontext
+    )
