@@ -1,0 +1,58 @@
+"""The ids of the catalogue's priority 1 rows: the mission, which the reference has to hold."""
+
+from __future__ import annotations
+
+__all__ = ["PRIORITY_1"]
+
+ROWS = {
+    "LF": (1, 2, 3, 4, 6, 8, 10, 14, 17),
+    "GB": (1, 6, 7, 8, 9, 11),
+    "BS": (1, 2, 3, 4, 5, 6, 9, 10, 15),
+    "VJ": (1, 2, 3, 5, 6, 7),
+    "AC": (1, 2, 5, 6),
+    "ZE": (1, 2, 3, 4),
+    "DT": (1, 2, 3, 4, 5, 11),
+    "NG": (1, 2, 3, 4, 9, 10),
+    "RG": (1, 2, 4, 5, 7),
+    "IP": (2, 3),
+    "AG": (1,),
+    "TY": (1, 3),
+    "CT": (1, 2, 3),
+    "BC": (1, 2, 4, 5),
+    "KP": (
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+        9,
+        10,
+        11,
+        13,
+        17,
+        18,
+        21,
+        23,
+        27,
+        29,
+        30,
+        32,
+        33,
+        34,
+        35,
+        36,
+        37,
+        38,
+        39,
+        40,
+        45,
+        51,
+        59,
+        61,
+        62,
+        69,
+    ),
+    "JX": (1, 2, 3, 4, 5, 7, 8, 13, 15, 16, 22),
+}
+PRIORITY_1 = frozenset(f"{section}{number:02}" for section, numbers in ROWS.items() for number in numbers)
