@@ -45,13 +45,21 @@ class Scalar:
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known of an input before it has a value: its shape and its kind, "float", "int" or "bool"."""
+    """What is known of an input before it has a value: its shape, its kind and the domain that its values come from.
+
+    Attributes:
+        kind: "float", "int" or "bool".
+        domain: of a float input, "real" (about -2 to 2), "positive" (about 1/4 to 2) or "unit" (-1 to 1): where primals
+            are drawn from, so that the log of an input is seldom the log of a negative number. It binds nobody.
+    """
 
     shape: tuple[int, ...]
     kind: str = "float"
+    domain: str = "real"
 
     def __str__(self) -> str:
-        return f"{self.kind}[{', '.join(map(str, self.shape))}]"
+        note = "" if self.domain == "real" else f" {self.domain}"
+        return f"{self.kind}[{', '.join(map(str, self.shape))}]{note}"
 
 
 @dataclass(frozen=True)
