@@ -35,10 +35,8 @@ def test_modes_nest_as_a_stack_and_are_restored(torch_like: Any, modes: list[str
         assert (x * 2).requires_grad is outer
         if rest:
             inner = recorded[rest[0]]
-            if rest[0].startswith("set_"):
-                mode = torch_like.set_grad_enabled(inner)
-            else:
-                mode = getattr(torch_like, rest[0])()
+            named = not rest[0].startswith("set_")
+            mode = getattr(torch_like, rest[0])() if named else torch_like.set_grad_enabled(inner)
             with mode:
                 enter(rest[1:], inner)
             assert torch_like.is_grad_enabled() is outer

@@ -12,7 +12,7 @@ import pytest
 @pytest.mark.parametrize("shape", [(4,), (1,)])
 @pytest.mark.catalogue("JX01")
 def test_grad_wants_an_output_of_shape_nothing(jax: Any, shape: tuple[int, ...]) -> None:
-    with pytest.raises(TypeError, match="Gradient only defined for scalar-output functions. Output had shape"):
+    with pytest.raises(TypeError, match=r"Gradient only defined for scalar-output functions. Output had shape"):
         jax.grad(lambda x: x * 2)(jax.numpy.ones(shape))
 
 

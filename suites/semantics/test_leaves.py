@@ -68,7 +68,7 @@ def test_requires_grad_in_a_factory_makes_a_leaf(torch_like: Any, make: Any) -> 
 def test_only_floating_dtypes_may_require_grad(torch_like: Any, dtype: str, spelling: str) -> None:
     kind = getattr(torch_like, dtype)
     x = torch_like.zeros(2, dtype=kind)
-    with pytest.raises(RuntimeError, match="(?i)floating point"):
+    with pytest.raises(RuntimeError, match=r"(?i)floating point"):
         if spelling == "factory":
             torch_like.zeros(2, dtype=kind, requires_grad=True)
         elif spelling == "attribute":
