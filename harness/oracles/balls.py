@@ -300,6 +300,13 @@ class BallArray:
         cells = self.cells.ravel().tolist()
         return np.array([c.contains(v) for c, v in zip(cells, numbers, strict=True)], bool).reshape(self.shape)
 
+    def overlaps(self, other: BallArray) -> NDArray[np.bool_]:
+        """Whether each ball has a number in common with the ball in its place; two that have none are certain to differ."""
+        if other.shape != self.shape:
+            raise ValueError(f"other has shape {other.shape}, the balls have shape {self.shape}")
+        pairs = zip(self.cells.ravel().tolist(), other.cells.ravel().tolist(), strict=True)
+        return np.array([p.overlaps(q) for p, q in pairs], bool).reshape(self.shape)
+
     def is_finite(self) -> NDArray[np.bool_]:
         """Whether each ball is bounded: a domain error, an overflow or an infinity gives one that is not."""
         return np.array([c.is_finite() for c in self.cells.ravel().tolist()], bool).reshape(self.shape)

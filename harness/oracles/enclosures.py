@@ -233,11 +233,11 @@ def _sign(x: BallArray) -> BallArray:
         elif current_policy() == "union" and not c.is_nan():
             cells.append(arb(0, 1))
         else:
-            raise Undecidable("sign", _position(i, x.shape), c)
+            raise Undecidable("sign", position(i, x.shape), c)
     return x.like(filled(x.shape, cells))
 
 
-def _position(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+def position(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(flat, shape))
 
 
@@ -507,7 +507,7 @@ def restored(x: A, dim: Dims, shape: tuple[int, ...], cells: list[Any], keepdim:
     return x.like(filled(shape, cells))
 
 
-def _reduction(function: Callable[[list[Any], Any], Any]) -> Enclosure:
+def reduction(function: Callable[[list[Any], Any], Any]) -> Enclosure:
     """A reduction from a function of the lane's cells and of the array (which knows how to make a constant)."""
 
     def enclosure(x: A, *, dim: Dims = None, keepdim: bool = False) -> A:
@@ -549,7 +549,7 @@ def _extreme(name: str, choose: Callable[[arb, arb], arb]) -> Enclosure:
             result = choose(result, c)
         return result
 
-    return _reduction(fold)
+    return reduction(fold)
 
 
 def shift_of(cells: Sequence[arb]) -> arb:
@@ -608,7 +608,7 @@ def _log_softmax_lane(cells: Sequence[arb]) -> list[arb]:
     return [v if v.is_finite() else c - whole for v, c in zip(values, cells, strict=True)]
 
 
-def _lanewise(function: Callable[[Sequence[Any]], list[Any]]) -> Enclosure:
+def lanewise(function: Callable[[Sequence[Any]], list[Any]]) -> Enclosure:
     """A map along one dim that keeps the shape, from a function of the lane's cells."""
 
     def enclosure(x: A, *, dim: int) -> A:
@@ -711,10 +711,10 @@ GENERIC: dict[str, Enclosure] = {
     "pow": power,
     "neg": neg,
     "where": where,
-    "sum": _reduction(total),
-    "mean": _reduction(_mean),
-    "prod": _reduction(_product),
-    "cumsum": _lanewise(_running_sums),
+    "sum": reduction(total),
+    "mean": reduction(_mean),
+    "prod": reduction(_product),
+    "cumsum": lanewise(_running_sums),
     "var": _var,
     "reshape": _reshape,
     "permute": _permute,
@@ -778,8 +778,8 @@ ENCLOSURES: dict[str, Enclosure] = {
     "ne": _comparison("ne"),
     "amax": _extreme("amax", larger),
     "amin": _extreme("amin", smaller),
-    "logsumexp": _reduction(_log_sum_exp),
-    "softmax": _lanewise(_softmax_lane),
-    "log_softmax": _lanewise(_log_softmax_lane),
+    "logsumexp": reduction(_log_sum_exp),
+    "softmax": lanewise(_softmax_lane),
+    "log_softmax": lanewise(_log_softmax_lane),
     "vector_norm": _vector_norm,
 }
