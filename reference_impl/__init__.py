@@ -1,0 +1,42 @@
+"""A tape autograd in plain NumPy with PyTorch's semantics: the executable specification.
+
+>>> import reference_impl as torch
+>>> x = torch.arange(4.0, requires_grad=True)
+>>> y = 2 * torch.dot(x, x)
+>>> y
+tensor(28., grad_fn=<MulBackward0>)
+>>> y.backward()
+>>> x.grad
+tensor([ 0.,  4.,  8., 12.])
+
+Start reading at `tensor` (what a tape is made of), then `primitives` (one declaration per op), `engine` (the sweep
+backwards), and `ops`, the table of derivatives.
+"""
+
+from __future__ import annotations
+
+from reference_impl import autograd, linalg
+from reference_impl.dtypes import (
+    DType as dtype,
+    bool_ as bool,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    set_default_dtype,
+    uint8,
+)
+from reference_impl.factories import *  # noqa: F403
+from reference_impl.functions import *  # noqa: F403
+from reference_impl import methods as _methods
+from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from reference_impl.primitives import register_array_type
+from reference_impl.tensor import Size, Tensor
+from math import e, inf, nan, pi
+
+float, double, long, int, short = float32, float64, int64, int32, int16
+newaxis = None
+__version__ = "0.1.0"

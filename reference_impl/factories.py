@@ -1,0 +1,195 @@
+"""Making tensors: from data, filled, in steps, random. Signatures are PyTorch's; every result is a leaf."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from reference_impl.dtypes import DType, default_float
+from reference_impl.tensor import Tensor, as_array
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "manual_seed",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+_random = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> None:
+    """Start the random numbers of `rand`, `randn` and `randint` again from a seed."""
+    global _random
+    _random = np.random.default_rng(seed)
+
+
+def _leaf(array: Any, requires_grad: bool) -> Tensor:
+    out = Tensor(np.asarray(array))
+    if requires_grad:
+        out.requires_grad = True
+    return out
+
+
+def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return a leaf with a copy of the data: numbers, nested sequences, a NumPy array (its dtype is kept) or tensors.
+
+    Raises:
+        RuntimeError: `requires_grad` for a dtype that is not floating point.
+        ValueError: a ragged sequence.
+    """
+    if isinstance(data, Tensor):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
+        data = data.array
+    array = np.array(as_array(_plain(data)), dtype=None if dtype is None else dtype.numpy)
+    return _leaf(array, requires_grad)
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.array
+    if isinstance(data, (list, tuple)) and any(isinstance(d, (Tensor, list, tuple)) for d in data):
+        items = [_plain(d) for d in data]
+        if any(isinstance(d, np.ndarray) for d in items):
+            return np.array(items)
+        return items
+    return data
+
+
+def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
+    """Return the data as a tensor, without a copy where it is an array or a tensor of that dtype."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    array = as_array(data)
+    return Tensor(array if dtype is None else array.astype(dtype.numpy, copy=False))
+
+
+def from_numpy(array: Any) -> Tensor:
+    """Return a tensor that shares the array's memory.
+
+    Raises:
+        TypeError: not a NumPy array.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    return Tensor(as_array(array))
+
+
+Shape = int | Sequence[int]
+
+
+def _shape(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
+    if keyword is not None:
+        size = (keyword,)
+    if len(size) == 1 and not isinstance(size[0], int):
+        size = tuple(size[0])
+    return tuple(int(n) for n in size)
+
+
+def _filler(name: str, fill: Callable[[tuple[int, ...]], Any], doc: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    def factory(
+        *sizes: Any, size: Shape | None = None, dtype: DType | None = None, requires_grad: bool = False, device: Any = None
+    ) -> Tensor:
+        array = np.asarray(fill(_shape(sizes, size)))
+        return _leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
+
+    def like(x: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+        return _leaf(np.asarray(fill(tuple(x.shape))).astype(x.array.dtype if dtype is None else dtype.numpy), requires_grad)
+
+    factory.__name__ = factory.__qualname__ = name
+    factory.__doc__ = f"Return a tensor {doc}."
+    like.__name__ = like.__qualname__ = f"{name}_like"
+    like.__doc__ = f"Return a tensor of x's shape and dtype {doc}; it does not require grad unless asked."
+    return factory, like
+
+
+zeros, zeros_like = _filler("zeros", np.zeros, "of zeros")
+ones, ones_like = _filler("ones", np.ones, "of ones")
+empty, empty_like = _filler("empty", np.zeros, "of no particular values")
+rand, rand_like = _filler("rand", lambda shape: _random.random(shape), "uniform on [0, 1)")
+randn, randn_like = _filler("randn", lambda shape: _random.standard_normal(shape), "of standard normal numbers")
+
+
+def full(size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor filled with one value; its dtype is the value's."""
+    array = np.full(_shape((size,), None), as_array(fill_value))
+    return _leaf(array if dtype is None else array.astype(dtype.numpy), requires_grad)
+
+
+def full_like(x: Tensor, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of x's shape and dtype filled with one value."""
+    return _leaf(np.full(tuple(x.shape), fill_value, x.array.dtype if dtype is None else dtype.numpy), requires_grad)
+
+
+def arange(
+    start: float, end: float | None = None, step: float = 1, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return start, start + step, ... below end; with one argument from 0. Integers give int64, floats the default float."""
+    first, last = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (last - first) * step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first}, {last}, {step}")
+    whole = all(isinstance(v, int) for v in (first, last, step))
+    array = np.arange(first, last, step)
+    return _leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return `steps` evenly spaced numbers from start to end, both included."""
+    return _leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return an (n, m) matrix with ones on the diagonal."""
+    return _leaf(np.eye(n, m).astype(dtype.numpy if dtype else default_float()), requires_grad)
+
+
+def randint(low: int, high: int | None = None, size: Shape = (), *, dtype: DType | None = None) -> Tensor:
+    """Return uniform integers of [low, high), or of [0, low)."""
+    if high is None:
+        low, high = 0, low
+    return _leaf(_random.integers(low, high, _shape((size,), None)).astype(dtype.numpy if dtype else np.int64), False)
+
+
+def deepcopy_leaf(x: Tensor, memo: dict[int, Any]) -> Tensor:
+    """Return an independent copy of a leaf with its `.grad`; the graph is nobody's to copy.
+
+    Raises:
+        RuntimeError: x is not a leaf.
+    """
+    if not x.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+        )
+    if id(x) in memo:
+        known: Tensor = memo[id(x)]
+        return known
+    out = memo[id(x)] = _leaf(x.array.copy(), x.requires_grad)
+    out._grad = copy.deepcopy(x._grad, memo)
+    return out

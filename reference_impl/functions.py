@@ -1,0 +1,604 @@
+"""What a user calls: PyTorch's names and signatures over the primitives, and functions composed of them."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference_impl.dtypes import DType
+from reference_impl.dtypes import result_dtype as _result_dtype
+from reference_impl.ops import contraction, elementwise, indexing, movement, reductions
+from reference_impl.ops.contraction import dot, matmul, outer
+from reference_impl.ops.elementwise import (
+    atan,
+    atan2,
+    clone,
+    cos,
+    cosh,
+    eq,
+    exp,
+    expm1,
+    ge,
+    gt,
+    le,
+    log,
+    log1p,
+    logaddexp,
+    logical_and,
+    logical_not,
+    logical_or,
+    lt,
+    maximum,
+    minimum,
+    mul,
+    ne,
+    neg,
+    reciprocal,
+    relu,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    tan,
+    tanh,
+)
+from reference_impl.ops.movement import transpose, tril, triu, unsqueeze
+from reference_impl.ops.reductions import Dim
+from reference_impl.primitives import PRIMITIVES, apply
+from reference_impl.tensor import Tensor
+
+abs = elementwise.abs_
+div = divide = true_divide = elementwise.div
+multiply, negative, absolute = mul, neg, abs
+greater, less, greater_equal, less_equal, not_equal = gt, lt, ge, le, ne
+arctan, arctan2 = atan, atan2
+swapaxes = transpose
+
+
+# -- elementwise
+
+
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input + alpha * other."""
+    return elementwise.add(input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input - alpha * other."""
+    return elementwise.sub(input, other if alpha == 1 else mul(other, alpha))
+
+
+subtract = sub
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """Input to the power exponent. A number as the base takes the exponent's dtype."""
+    if not isinstance(input, Tensor) and isinstance(exponent, Tensor):
+        dtype = _result_dtype([exponent.array.dtype], [], [type(input)])
+        input = Tensor(np.asarray(input, dtype=dtype))
+    return elementwise.pow_(input, exponent)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Input where the condition holds, else other."""
+    if input is None and other is None:
+        return tuple(Tensor(i) for i in np.nonzero(condition.array))
+    return elementwise.where(condition, input, other)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Input limited to [min, max]. Gradient 1 at numbers as bounds; bounds that are tensors get gradients too.
+
+    Raises:
+        RuntimeError: both bounds are None.
+    """
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        if min is not None:
+            input = where(lt(input, min), min, input)
+        return input if max is None else where(gt(input, max), max, input)
+    return elementwise.clamp(input, min=min, max=max)
+
+
+clip = clamp
+
+
+def floor(input: Tensor) -> Tensor:
+    """The largest integer not above; gradient 0."""
+    return mul(input, 0) + Tensor(np.floor(input.array)) if input.requires_grad else Tensor(np.floor(input.array))
+
+
+def isnan(input: Tensor) -> Tensor:
+    """True where an element is nan."""
+    return Tensor(np.isnan(input.array))
+
+
+def isinf(input: Tensor) -> Tensor:
+    """True where an element is infinite."""
+    return Tensor(np.isinf(input.array))
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """True where an element is neither nan nor infinite."""
+    return Tensor(np.isfinite(input.array))
+
+
+# -- comparison of whole tensors
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Tell whether two tensors have one shape and equal elements."""
+    return input.array.shape == other.array.shape and bool(np.all(input.array == other.array))
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Tell whether all elements differ by at most atol + rtol * abs(other): PyTorch's function, for its users."""
+    a, b = input.array, other.array
+    with np.errstate(invalid="ignore"):
+        near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b)) | (a == b)
+    return bool(np.all(near | (equal_nan & np.isnan(a) & np.isnan(b))))
+
+
+# -- reductions
+
+
+def _dims(x: Tensor, dim: Any) -> Dim:
+    """Check the dimensions and return them as PyTorch means them: an empty list is all of them."""
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+        return None
+    low = builtins.max(x.array.ndim, 1)
+    for d in (dim,) if isinstance(dim, int) else dim:
+        if not -low <= d < low:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-low}, {low - 1}], but got {d})")
+    if x.array.ndim == 0:
+        return None
+    return dim if isinstance(dim, int) else tuple(dim)
+
+
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
+    """The sum over all elements, or over `dim`."""
+    out: Tensor = reductions.sum_(input if dtype is None else to(input, dtype), dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The mean over all elements, or over `dim`.
+
+    Raises:
+        RuntimeError: the dtype is not floating point.
+    """
+    out: Tensor = reductions.mean(input, dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The largest elements over `dim`; ties share the gradient evenly."""
+    out: Tensor = reductions.amax(_not_empty("amax", input, dim), dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The smallest elements over `dim`; ties share the gradient evenly."""
+    out: Tensor = reductions.amin(_not_empty("amin", input, dim), dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def _not_empty(name: str, x: Tensor, dim: Any) -> Tensor:
+    if x.array.size == 0 and (dim is None or dim == ()):
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
+            "the 'dim' argument."
+        )
+    if x.array.size == 0 and any(x.array.shape[d] == 0 for d in ((dim,) if isinstance(dim, int) else dim)):
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+    return x
+
+
+class ValuesIndices(NamedTuple):
+    """What `max`, `min` and their kin return along a dimension."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
+    if isinstance(dim, Tensor):
+        return (maximum if name == "max" else minimum)(x, dim)
+    _not_empty(name, x, dim)
+    if dim is None:
+        return (amax if name == "max" else amin)(x)
+    places = (argmax if name == "max" else argmin)(x, dim, keepdim=True)
+    values = gather(x, dim, places)
+    if not keepdim and x.array.ndim:
+        values, places = squeeze(values, dim), squeeze(places, dim)
+    return ValuesIndices(values, places)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element (ties share the gradient); with `dim`, values and indices (the first of ties takes it all)."""
+    return _extreme("max", input, dim, keepdim)
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element (ties share the gradient); with `dim`, values and indices (the first of ties takes it all)."""
+    return _extreme("min", input, dim, keepdim)
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element, the first of ties; nan counts as largest."""
+    return Tensor(np.asarray(np.argmax(input.array, dim if input.array.ndim else None, keepdims=keepdim)))
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element, the first of ties."""
+    return Tensor(np.asarray(np.argmin(input.array, dim if input.array.ndim else None, keepdims=keepdim)))
+
+
+def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """True where all elements are true."""
+    return Tensor(np.asarray(np.all(input.array, dim, keepdims=keepdim)))
+
+
+def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """True where one element is true."""
+    return Tensor(np.asarray(np.any(input.array, dim, keepdims=keepdim)))
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The product over all elements, or over `dim`; its gradient is right at zeros."""
+    out: Tensor = reductions.prod(input, dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def cumsum(input: Tensor, dim: int) -> Tensor:
+    """Running sums along `dim`."""
+    _dims(input, dim)
+    out: Tensor = reductions.cumsum(input, dim=dim)
+    return out
+
+
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(input))) over `dim`, without overflow."""
+    out: Tensor = reductions.logsumexp(input, dim=_dims(input, dim), keepdim=keepdim)
+    return out
+
+
+def softmax(input: Tensor, dim: int) -> Tensor:
+    """exp(input) / sum(exp(input)) along `dim`."""
+    out: Tensor = reductions.softmax(input, dim=_dims(input, dim))
+    return out
+
+
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """The logarithm of `softmax`, without cancellation."""
+    out: Tensor = reductions.log_softmax(input, dim=_dims(input, dim))
+    return out
+
+
+def var(input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False) -> Tensor:
+    """The variance over all elements, or over `dim`, with n - correction in the denominator."""
+    correction = correction if unbiased is None else int(unbiased)
+    out: Tensor = reductions.var(input, dim=_dims(input, dim), correction=correction, keepdim=keepdim)
+    return out
+
+
+def std(input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False) -> Tensor:
+    """The square root of `var`."""
+    out: Tensor = sqrt(var(input, dim, correction=correction, unbiased=unbiased, keepdim=keepdim))
+    return out
+
+
+def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The p-norm of the elements, p = `ord`, over all of them or over `dim`.
+
+    Raises:
+        RuntimeError: the dtype is not floating point.
+    """
+    out: Tensor = reductions.vector_norm(x, ord=float(ord), dim=_dims(x, dim), keepdim=keepdim)
+    return out
+
+
+def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The p-norm of the elements, by default the Euclidean one."""
+    return vector_norm(input, 2.0 if p in ("fro", None) else p, dim, keepdim)
+
+
+# -- movement
+
+
+def _flat(sizes: tuple[Any, ...], keyword: Any = None) -> tuple[int, ...]:
+    if keyword is not None:
+        return tuple(keyword)
+    if len(sizes) == 1 and not isinstance(sizes[0], int):
+        return tuple(sizes[0])
+    return sizes
+
+
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
+    """The same elements under another shape, one length of which may be -1: a view where strides allow, else a copy.
+
+    Raises:
+        RuntimeError: the shape does not hold that many elements.
+    """
+    wanted = _flat(sizes, shape)
+    try:
+        out: Tensor = movement.reshape(input, shape=wanted)
+    except RuntimeError:
+        raise RuntimeError(f"shape '{list(wanted)}' is invalid for input of size {input.array.size}") from None
+    return out
+
+
+def view(input: Tensor, *sizes: Any) -> Tensor:
+    """The same memory under another shape.
+
+    Raises:
+        RuntimeError: the strides do not allow it.
+    """
+    if len(sizes) == 1 and isinstance(sizes[0], DType):
+        raise RuntimeError(f"view(dtype) is not supported, got {sizes[0]}")
+    out = reshape(input, *sizes)
+    if out.array.size and not np.may_share_memory(out.array, input.array):
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces). Use .reshape(...) instead."
+        )
+    return out
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions start_dim to end_dim joined into one."""
+    shape = tuple(input.shape) or (1,)
+    first, last = start_dim % len(shape), end_dim % len(shape)
+    return reshape(input, (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+
+def permute(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
+    """Dimension i of the result is dimension dims[i] of the input; a view.
+
+    Raises:
+        RuntimeError: not one entry a dimension.
+    """
+    order = _flat(sizes, dims)
+    if len(order) != input.array.ndim:
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {input.array.ndim} is not equal to len(dims) = {len(order)}"
+        )
+    out: Tensor = movement.permute(input, dims=order)
+    return out
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; vectors and numbers stay as they are."""
+    out: Tensor = input if input.array.ndim < 2 else transpose(input, dim0=0, dim1=1)
+    return out
+
+
+def expand(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
+    """The tensor repeated along dimensions of length 1 and along new leading ones, without copying; -1 keeps a length."""
+    wanted = _flat(sizes, shape)
+    extra = len(wanted) - input.array.ndim
+    full = tuple(input.array.shape[i - extra] if n == -1 else n for i, n in enumerate(wanted))
+    out: Tensor = movement.expand(input, shape=full)
+    return out
+
+
+broadcast_to = expand
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """The tensor expanded to another's shape."""
+    return expand(input, tuple(other.shape))
+
+
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """The tensor without dimensions of length 1: all of them, or those named."""
+    out: Tensor = movement.squeeze(input, dim=_dims(input, dim))
+    return out
+
+
+def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
+    """The order of the elements reversed along `dims`; a copy."""
+    out: Tensor = movement.flip(input, dims=_flat(sizes, dims))
+    return out
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along `dim`."""
+    out: Tensor = movement.cat(*tensors, dim=dim)
+    return out
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors, all of one shape, along a new dimension."""
+    out: Tensor = movement.stack(*tensors, dim=dim)
+    return out
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along `dim`, one tensor each."""
+    return tuple(select(input, dim, i) for i in range(input.array.shape[dim]))
+
+
+def split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """The tensor cut along `dim` into pieces of one size, or of the sizes in a list."""
+    n = input.array.shape[dim]
+    sizes = [builtins.min(split_size, n - i) for i in range(0, n, split_size)] if isinstance(split_size, int) else split_size
+    if builtins.sum(sizes) != n:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n}, but got split_sizes={sizes}")
+    starts = [builtins.sum(sizes[:i]) for i in range(len(sizes))]
+    return tuple(narrow(input, dim, s, k) for s, k in zip(starts, sizes, strict=True))
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """The tensor cut along `dim` into at most that many pieces of equal size."""
+    return split(input, -(-input.array.shape[dim] // chunks), dim)
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The slice at one index along `dim`; a view."""
+    return getitem(input, (slice(None),) * (dim % input.array.ndim) + (index,))
+
+
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """The part of `length` from `start` along `dim`; a view."""
+    return getitem(input, (slice(None),) * (dim % input.array.ndim) + (slice(start, start + length),))
+
+
+# -- indexing
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """input[index]: a view for integers, slices, None and Ellipsis, a copy for lists and tensors."""
+    out: Tensor = indexing.getitem(input, index=indexing.plain_index(index, input.array.ndim))
+    return out
+
+
+def _index_array(index: Any) -> Any:
+    array = np.asarray(index.array if isinstance(index, Tensor) else index)
+    if array.dtype.kind not in "iu" and array.size:
+        raise RuntimeError(f"index: Expected dtype int32/int64 for index, got {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _in_range(name: str, index: Any, n: int) -> Any:
+    if index.size and not (0 <= index.min() and index.max() < n):
+        bad = index.min() if index.min() < 0 else index.max()
+        raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {n}")
+    return index
+
+
+def index_select(input: Tensor, dim: int, index: Any) -> Tensor:
+    """The slices along `dim` at the positions of a 1-d index; repeats allowed.
+
+    Raises:
+        IndexError: a position is out of range, or the index is not 1-d.
+    """
+    places = _index_array(index)
+    if places.ndim > 1:
+        raise IndexError(f"index_select(): Index is supposed to be a vector, but got dim: {places.ndim}")
+    n = input.array.shape[dim] if input.array.ndim else 1
+    out: Tensor = indexing.index_select(input, dim=dim, index=_in_range("index_select", places.reshape(-1), n))
+    return out
+
+
+def gather(input: Tensor, dim: int, index: Any) -> Tensor:
+    """out[i, j] = input[index[i, j], j] for dim 0, and so on.
+
+    Raises:
+        RuntimeError: the index has another rank, or is longer than the input in a dimension other than `dim`.
+        IndexError: a position is out of range.
+    """
+    places = _index_array(index)
+    if places.ndim != input.array.ndim:
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+    axis = dim % builtins.max(input.array.ndim, 1)
+    if builtins.any(k > n for i, (k, n) in enumerate(zip(places.shape, input.array.shape, strict=True)) if i != axis):
+        raise RuntimeError(
+            f"Size does not match at dimension: expected index {list(places.shape)} to be no larger than self "
+            f"{list(input.shape)} apart from dimension {dim}"
+        )
+    n = input.array.shape[axis] if input.array.ndim else 1
+    out: Tensor = indexing.gather(input, dim=axis, index=_in_range("gather", places, n))
+    return out
+
+
+take_along_dim = gather
+
+
+# -- conversion
+
+
+def to(input: Tensor, dtype: Any = None, *, copy: bool = False) -> Tensor:
+    """The tensor in another dtype; itself if it has that already. A cast to an integer type cuts the graph."""
+    if dtype is None or isinstance(dtype, str):
+        return input
+    target = (dtype.dtype if isinstance(dtype, Tensor) else dtype).numpy
+    if input.array.dtype == target and not copy:
+        return input
+    if target.kind != "f":
+        return Tensor(input.array.astype(target))
+    out: Tensor = apply(PRIMITIVES["to"], input, dtype=target)
+    return out
+
+
+def contiguous(input: Tensor) -> Tensor:
+    """The tensor itself if it is contiguous, else a copy."""
+    out: Tensor = input if input.array.flags.c_contiguous else clone(input)
+    return out
+
+
+def result_type(a: Any, b: Any) -> DType:
+    """Return the dtype that an operation on a and b gives."""
+    from reference_impl.dtypes import from_numpy_dtype
+
+    both = [x for x in (a, b) if isinstance(x, Tensor)]
+    return from_numpy_dtype(
+        _result_dtype(
+            [x.array.dtype for x in both if x.array.ndim],
+            [x.array.dtype for x in both if not x.array.ndim],
+            [type(x) for x in (a, b) if not isinstance(x, Tensor)],
+        )
+    )
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def is_tensor(obj: Any) -> bool:
+    """Tell whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def detach(input: Tensor) -> Tensor:
+    """A constant that shares the tensor's memory."""
+    return input.detach()
+
+
+# -- contraction
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices.
+
+    Raises:
+        RuntimeError: an operand is not a matrix.
+    """
+    if input.array.ndim != 2 or mat2.array.ndim != 2:
+        raise RuntimeError(f"mm: self and mat2 must be matrices, got {input.array.ndim}-D and {mat2.array.ndim}-D")
+    out: Tensor = matmul(input, mat2)
+    return out
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+    if input.array.ndim != 2 or vec.array.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {input.array.ndim}, {vec.array.ndim}")
+    out: Tensor = matmul(input, vec)
+    return out
+
+
+def iterate(x: Tensor) -> Iterator[Tensor]:
+    """Yield the slices along the first dimension."""
+    if x.array.ndim == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(unbind(x, 0))
+
+
+__all__ = [
+    name
+    for name, value in list(globals().items())
+    if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith("reference_impl.")
+    if name not in ("DType", "Tensor", "apply", "iterate")
+]

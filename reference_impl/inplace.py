@@ -1,0 +1,168 @@
+"""In-place operations: the result of the out-of-place op is written into the tensor's memory and takes over its history.
+
+Writing to a view writes to its base, too: the base's node becomes `view_scatter` of its old node and the new value, and
+every other view of it notices at its next use (`tensor.refresh`). Each write adds 1 to the storage's version, which all
+aliases share, so a node that saved the old values refuses to run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference_impl import functions
+from reference_impl.modes import mode
+from reference_impl.ops import elementwise, indexing
+from reference_impl.primitives import PRIMITIVES, _record, apply
+from reference_impl.tensor import Tensor, refresh
+
+__all__ = ["IN_PLACE", "assign", "check_writable", "set_item"]
+
+_NAMES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte", "b1": "Bool"}
+
+
+def check_writable(x: Tensor) -> None:
+    """Refuse a write that would falsify the graph.
+
+    Raises:
+        RuntimeError: x is a leaf that requires grad, or a view of one; or it repeats memory (`expand`).
+    """
+    refresh(x)
+    if mode.enabled:
+        view = x._view
+        if view is not None and view.base._node is None and view.base._requires_grad:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+        if view is not None and view.path is None and view.base._requires_grad:
+            raise RuntimeError(
+                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
+                "this use case is ambiguous and error-prone, it is forbidden."
+            )
+        if x._requires_grad and x._node is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if not x.array.flags.writeable:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+
+
+def assign(x: Tensor, new: Tensor) -> Tensor:
+    """Write `new` into x's memory, give x its history, and return x.
+
+    Raises:
+        RuntimeError: `new` has another shape, or a dtype that does not cast to x's.
+    """
+    if new.array.shape != x.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(new.shape)}"
+        )
+    if new.array.dtype != x.array.dtype:
+        if "biuf".index(new.array.dtype.kind) > max("biuf".index(x.array.dtype.kind), 2 * (x.array.dtype.kind in "iu")):
+            raise RuntimeError(
+                f"result type {_NAMES[new.array.dtype.str[1:]]} can't be cast to the desired output type "
+                f"{_NAMES[x.array.dtype.str[1:]]}"
+            )
+        new = apply(PRIMITIVES["to"], new, dtype=x.array.dtype)
+    x.array[...] = new.array
+    x.storage.version += 1
+    if mode.enabled and new._requires_grad:
+        view = x._view
+        if view is None or view.path is None:
+            _adopt(x, new)
+        else:
+            base = view.base
+            arrays = [base.array, new.array]
+            base._node = _record(PRIMITIVES["view_scatter"], (base, new), arrays, base, {"path": view.path})
+            base._requires_grad = True
+            refresh(x)
+    return x
+
+
+def _adopt(x: Tensor, new: Tensor) -> None:
+    node = new._node
+    if node is None:  # the new value is a leaf itself, as in copy_
+        new = apply(PRIMITIVES["clone"], new)
+        node = new._node
+    assert node is not None
+    # What the node saved as its output is x's memory from now on, and later writes to x must be noticed.
+    node.versions = tuple((x.storage, x.storage.version) if s is new.storage else (s, v) for s, v in node.versions)
+    x._node = node
+    x._requires_grad = True
+
+
+def _in_place(op: Callable[..., Any]) -> Callable[..., Tensor]:
+    name = op.__name__.rstrip("_")
+
+    def method(x: Tensor, *args: Any, **params: Any) -> Tensor:
+        check_writable(x)
+        return assign(x, op(x, *args, **params))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"Replace x by `{name}` of it, in place, and return x."
+    return method
+
+
+def zero_(x: Tensor) -> Tensor:
+    """Fill with zeros in place and return x."""
+    return fill_(x, 0.0)
+
+
+def fill_(x: Tensor, value: Any) -> Tensor:
+    """Fill with one value in place and return x; a 0-d tensor's gradient is the sum of the cotangent."""
+    check_writable(x)
+    return assign(x, _overwritten(x, value))
+
+
+def copy_(x: Tensor, src: Tensor) -> Tensor:
+    """Copy the broadcast values of `src` in place and return x: gradient 0 to the old values, all to `src`."""
+    check_writable(x)
+    return assign(x, _overwritten(x, src))
+
+
+def _overwritten(x: Tensor, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        try:
+            np.broadcast_to(value.array, x.array.shape)
+        except ValueError:
+            raise RuntimeError(
+                f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(value.shape)}"
+            ) from None
+        if value.array.dtype != x.array.dtype:
+            value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
+    elif x.array.dtype.kind != "f":
+        value = int(value)
+    result: Tensor = elementwise.overwrite(x, value)
+    return result
+
+
+def set_item(x: Tensor, index: Any, value: Any) -> None:
+    """x[index] = value: through a view for a basic index, through `index_put` for arrays of integers or bools.
+
+    Raises:
+        RuntimeError: x is a leaf that requires grad, or the value does not broadcast to the place.
+        IndexError: the index is out of range.
+    """
+    plain = indexing.plain_index(index, x.array.ndim)
+    if mode.enabled and x._requires_grad and x.is_leaf:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    check_writable(x)
+    if indexing.is_basic(plain):
+        piece = apply(PRIMITIVES["getitem"], x, index=plain)
+        assign(piece, _overwritten(piece, value))
+        return
+    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
+    if value.array.dtype != x.array.dtype:
+        value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
+    assign(x, apply(PRIMITIVES["index_put"], x, value, index=plain))
+
+
+IN_PLACE: dict[str, Callable[..., Tensor]] = {
+    f"{name}_": _in_place(getattr(functions, name))
+    for name in (
+        *("abs", "add", "atan", "clamp", "cos", "cosh", "div", "exp", "expm1", "log", "log1p", "mul", "neg", "pow"),
+        *("reciprocal", "relu", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh"),
+        *("tril", "triu"),
+    )
+} | {"zero_": zero_, "fill_": fill_, "copy_": copy_}

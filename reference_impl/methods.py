@@ -1,0 +1,120 @@
+"""Operators and methods of `Tensor`: every function whose first argument is a tensor is a method of that name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference_impl import dtypes, engine, factories, functions as F, inplace
+from reference_impl.hooks import register_hook
+from reference_impl.tensor import Tensor
+
+__all__ = ["METHODS"]
+
+METHODS = (
+    *("abs absolute add all allclose amax amin any argmax argmin atan atan2 broadcast_to chunk clamp clip clone").split(),
+    *("contiguous cos cosh cumsum div divide dot eq equal exp expand expand_as expm1 flatten flip floor gather ge").split(),
+    *("greater greater_equal gt index_select isfinite isinf isnan le less less_equal log log1p log_softmax").split(),
+    *("logaddexp logical_and logical_not logical_or logsumexp lt matmul max maximum mean min minimum mm mul").split(),
+    *("multiply mv narrow ne neg negative norm not_equal outer permute pow prod reciprocal relu reshape rsqrt").split(),
+    *("select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim").split(),
+    *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
+)
+
+_NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+    def method(x: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor):
+            if not isinstance(other, _NUMBERS):
+                return NotImplemented
+            other = other.item() if isinstance(other, np.generic) else other
+        return function(other, x) if reflected else function(x, other)
+
+    return method
+
+
+def _augmented(name: str) -> Callable[[Tensor, Any], Any]:
+    def method(x: Tensor, other: Any) -> Any:
+        return inplace.IN_PLACE[name](x, other)
+
+    return method
+
+
+def _where(x: Tensor, condition: Tensor, other: Any) -> Tensor:
+    out: Tensor = F.where(condition, x, other)
+    return out
+
+
+def _backward(
+    x: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add to the leaves' `.grad` the vector-Jacobian product of this tensor with `gradient` (1 for one element).
+
+    Raises:
+        RuntimeError: the tensor needs no gradient, `gradient` is missing or of another shape, or the graph was freed.
+    """
+    engine.backward(x, gradient, retain_graph, create_graph, inputs)
+
+
+def _float(x: Tensor) -> Tensor:
+    return F.to(x, dtypes.float32)
+
+
+def _install() -> None:
+    for name in METHODS:
+        setattr(Tensor, name, getattr(F, name))
+    setattr(Tensor, "where", _where)
+    for name, function in inplace.IN_PLACE.items():
+        setattr(Tensor, name, function)
+    for name, function in {
+        "add": F.add,
+        "sub": F.sub,
+        "mul": F.mul,
+        "truediv": F.div,
+        "pow": F.pow,
+        "matmul": F.matmul,
+    }.items():
+        setattr(Tensor, f"__{name}__", _operator(function))
+        setattr(Tensor, f"__r{name}__", _operator(function, reflected=True))
+    for name in ("add", "sub", "mul", "pow"):
+        setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
+    setattr(Tensor, "__itruediv__", _augmented("div_"))
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        setattr(Tensor, f"__{name}__", _operator(getattr(F, name)))
+    more: dict[str, Any] = {
+        "__neg__": F.neg,
+        "__pos__": lambda x: x,
+        "__abs__": F.abs,
+        "__invert__": F.logical_not,
+        "__and__": _operator(F.logical_and),
+        "__or__": _operator(F.logical_or),
+        "__getitem__": F.getitem,
+        "__setitem__": inplace.set_item,
+        "__iter__": F.iterate,
+        "__deepcopy__": factories.deepcopy_leaf,
+        "backward": _backward,
+        "register_hook": register_hook,
+        "float": _float,
+        "double": lambda x: F.to(x, dtypes.float64),
+        "long": lambda x: F.to(x, dtypes.int64),
+        "int": lambda x: F.to(x, dtypes.int32),
+        "bool": lambda x: F.to(x, dtypes.bool_),
+        "type_as": lambda x, other: F.to(x, other.dtype),
+        "view_as": lambda x, other: F.view(x, tuple(other.shape)),
+        "reshape_as": lambda x, other: F.reshape(x, tuple(other.shape)),
+        "cpu": lambda x: x,
+        "T": property(lambda x: F.permute(x, tuple(range(x.ndim))[::-1])),
+        "mT": property(lambda x: F.transpose(x, -2, -1)),
+    }
+    for name, value in more.items():
+        setattr(Tensor, name, value)
+    # Overflow and division by zero give inf and nan in silence, as in PyTorch; NumPy would warn about ours.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"reference_impl\b")
+
+
+_install()

@@ -1,0 +1,131 @@
+"""Picking elements by position. Each rule adds the cotangent back where the elements came from; repeats add up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reference_impl.primitives import INDEXING, primitive, unbroadcast
+
+__all__ = ["gather", "getitem", "getitem_adjoint", "index_add", "index_put", "index_select", "is_basic", "plain_index", "scatter_add", "with_ellipsis"]
+
+
+@primitive(INDEXING, vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)], view=True)
+def getitem(x: Any, *, index: Any) -> Any:
+    """x[index]: a view for integers, slices, None and Ellipsis; a copy for arrays of integers or bools."""
+    return x[with_ellipsis(index) if is_basic(index) else index]
+
+
+@primitive(INDEXING, vjps=[lambda ct, index: getitem(ct, index=index)])
+def getitem_adjoint(x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
+    """Zeros of `shape`, to which x is added at `index`."""
+    out = np.zeros(shape, x.dtype)
+    if is_basic(index):
+        out[with_ellipsis(index)] = x
+    else:
+        np.add.at(out, index, x)
+    return out
+
+
+def is_basic(index: Any) -> bool:
+    """Tell whether an index is made of integers, slices, None and Ellipsis alone, so that NumPy gives a view."""
+    items = index if isinstance(index, tuple) else (index,)
+    return all(i is None or i is Ellipsis or (isinstance(i, (int, slice)) and not isinstance(i, bool)) for i in items)
+
+
+def with_ellipsis(index: Any) -> tuple[Any, ...]:
+    """Return the index with an Ellipsis: NumPy then gives a 0-d view where it would give a number."""
+    items = index if isinstance(index, tuple) else (index,)
+    return items if any(i is Ellipsis for i in items) else (*items, Ellipsis)
+
+
+def plain_index(index: Any, ndim: int) -> Any:
+    """Return a user's index with tensors and lists replaced by arrays.
+
+    Raises:
+        IndexError: too many indices, or a float among them.
+        ValueError: a step that is not positive.
+    """
+    items = tuple(_plain_item(i) for i in (index if isinstance(index, tuple) else (index,)))
+    used = sum(1 if not hasattr(i, "dtype") or i.dtype != bool else i.ndim for i in items if i is not None and i is not Ellipsis)
+    if used > ndim:
+        if ndim == 0 and len(items) == 1 and isinstance(items[0], int):
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+                "0-dim tensor to a number"
+            )
+        raise IndexError(f"too many indices for tensor of dimension {ndim}: {index!r}")
+    return items
+
+
+def _plain_item(item: Any) -> Any:
+    if item is None or item is Ellipsis:
+        return item
+    if isinstance(item, slice):
+        if item.step is not None and item.step <= 0:
+            raise ValueError(f"step must be greater than zero, got {item.step}")
+        return item
+    if isinstance(item, (bool, np.bool_)):
+        return np.array(item)
+    if isinstance(item, (int, np.integer)):
+        return int(item)
+    array = np.asarray(getattr(item, "array", item))
+    if array.dtype.kind not in "iub" and array.size:
+        raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {array.dtype}")
+    array = array if array.dtype.kind == "b" else array.astype(np.int64)
+    # A 0-d integer tensor counts as a plain integer, so that it gives a view.
+    return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+
+
+@primitive(INDEXING, vjps=[lambda ct, x_shape, dim, index: index_add(ct, shape=x_shape, dim=dim, index=index)])
+def index_select(x: Any, *, dim: int, index: Any) -> Any:
+    """The slices of x along `dim` at the positions of a 1-d index."""
+    return np.take(x, np.asarray(index, dtype=np.int64), dim)
+
+
+@primitive(INDEXING, vjps=[lambda ct, dim, index: index_select(ct, dim=dim, index=index)])
+def index_add(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
+    """Zeros of `shape`, to which the slices of x along `dim` are added at the positions of the index."""
+    out = np.zeros(shape, x.dtype)
+    np.add.at(np.moveaxis(out, dim, 0), np.asarray(index, dtype=np.int64), np.moveaxis(np.asarray(x), dim, 0))
+    return out
+
+
+@primitive(
+    INDEXING,
+    vjps=[
+        lambda ct, index: index_put(ct, 0.0, index=index),
+        lambda ct, value_shape, index: unbroadcast(getitem(ct, index=index), value_shape),
+    ],
+)
+def index_put(x: Any, value: Any, *, index: Any) -> Any:
+    """A copy of x with `value`, broadcast, at `index`; of repeats the last stays, yet each gets its gradient."""
+    out = np.array(x)
+    out[index] = value
+    return out
+
+
+def _places(shape: tuple[int, ...], dim: int, index: Any) -> tuple[Any, ...]:
+    """Return the NumPy index of ``gather``: along `dim` the given positions, along the others their own coordinate."""
+    grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[dim] = index
+    return tuple(grid)
+
+
+@primitive(INDEXING, vjps=[lambda ct, x_shape, dim, index: scatter_add(ct, shape=x_shape, dim=dim, index=index)])
+def gather(x: Any, *, dim: int, index: Any) -> Any:
+    """out[i, j] = x[index[i, j], j] for dim 0, and so on: an index of x's rank, in no dimension longer but `dim`."""
+    index = np.asarray(index, dtype=np.int64)
+    return x[_places(x.shape, dim, index)] if x.ndim else np.array(x)
+
+
+@primitive(INDEXING, vjps=[lambda ct, dim, index: gather(ct, dim=dim, index=index)])
+def scatter_add(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
+    """Zeros of `shape`, to which x is added where ``gather`` with this index would read."""
+    out = np.zeros(shape, x.dtype)
+    index = np.asarray(index, dtype=np.int64)
+    if not shape:
+        return out + x
+    np.add.at(out, _places(shape, dim, index), x)
+    return out

@@ -1,0 +1,115 @@
+"""Moving elements around: shapes, order, joining. Each rule is the inverse move, or the sum over what was copied."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from reference_impl.primitives import MOVEMENT, apply, primitive, unbroadcast
+from reference_impl.ops.elementwise import zeros_like
+from reference_impl.ops.indexing import getitem
+
+__all__ = ["cat", "expand", "flip", "permute", "reshape", "squeeze", "stack", "transpose", "tril", "triu", "unsqueeze", "view_scatter"]
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, x_shape: reshape(ct, shape=x_shape)], view=True)
+def reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """The same elements in row-major order under another shape; a view where strides allow, else a copy."""
+    return x.reshape(shape)
+
+
+def inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the inverse of a permutation, which may count from the end."""
+    back = [0] * len(dims)
+    for i, d in enumerate(dims):
+        back[d] = i
+    return tuple(back)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, dims: permute(ct, dims=inverse(dims))], view=True)
+def permute(x: Any, *, dims: tuple[int, ...]) -> Any:
+    """Dimension i of the result is dimension dims[i] of x."""
+    return x.transpose(dims)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, dim0, dim1: transpose(ct, dim0=dim0, dim1=dim1)], view=True)
+def transpose(x: Any, *, dim0: int, dim1: int) -> Any:
+    """Two dimensions exchanged."""
+    return x.swapaxes(dim0, dim1) if x.ndim else x[...]
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, x_shape: unbroadcast(ct, x_shape)], view=True)
+def expand(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """x repeated to `shape` without copying: stride 0 along the new and the stretched dimensions."""
+    return np.broadcast_to(x, shape)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, dim: squeeze(ct, dim=dim)], view=True)
+def unsqueeze(x: Any, *, dim: int) -> Any:
+    """A dimension of length 1 inserted at `dim`."""
+    return np.expand_dims(x, dim)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, x_shape: reshape(ct, shape=x_shape)], view=True)
+def squeeze(x: Any, *, dim: int | tuple[int, ...] | None = None) -> Any:
+    """x without those of the named dimensions that have length 1."""
+    if dim is None:
+        return x.squeeze()
+    dims = (dim,) if isinstance(dim, int) else dim
+    return x.squeeze(tuple(d for d in dims if x.ndim and x.shape[d] == 1))
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, dims: flip(ct, dims=dims)])
+def flip(x: Any, *, dims: tuple[int, ...]) -> Any:
+    """The order of the elements reversed along `dims`."""
+    return np.flip(x, dims).copy()
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, diagonal: tril(ct, diagonal=diagonal)])
+def tril(x: Any, *, diagonal: int = 0) -> Any:
+    """The lower triangle of the last two dimensions, zeros above."""
+    return np.tril(x, diagonal)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, diagonal: triu(ct, diagonal=diagonal)])
+def triu(x: Any, *, diagonal: int = 0) -> Any:
+    """The upper triangle of the last two dimensions, zeros below."""
+    return np.triu(x, diagonal)
+
+
+def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> Any:
+    dim %= len(shapes[i])
+    start = sum(s[dim] for s in shapes[:i])
+    return getitem(ct, index=(slice(None),) * dim + (slice(start, start + shapes[i][dim]),))
+
+
+@primitive(MOVEMENT, vjps=[_piece])
+def cat(*xs: Any, dim: int = 0) -> Any:
+    """The tensors one after the other along `dim`."""
+    return np.concatenate(xs, dim)
+
+
+@primitive(MOVEMENT, vjps=[lambda ct, i, dim: getitem(ct, index=(slice(None),) * (dim % ct.ndim) + (i,))])
+def stack(*xs: Any, dim: int = 0) -> Any:
+    """The tensors, all of one shape, along a new dimension."""
+    return np.stack(xs, dim)
+
+
+def _follow(x: Any, path: Any) -> Any:
+    return functools.reduce(lambda a, step: apply(step[0], a, **step[1]), path, x)
+
+
+@primitive(
+    MOVEMENT,
+    vjps=[
+        lambda ct, path: view_scatter(ct, zeros_like(_follow(ct, path)), path=path),
+        lambda ct, path: _follow(ct, path),
+    ],
+)
+def view_scatter(x: Any, value: Any, *, path: Any) -> Any:
+    """A copy of x in which the view that `path` leads to holds `value`: what an in-place write to a view does to its base."""
+    out = np.array(x)
+    _follow(out, path)[...] = value
+    return out

@@ -1,0 +1,215 @@
+"""Reductions and scans. `dim` is None (all), an int or a tuple of ints; `keepdim` leaves reduced dimensions at length 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from reference_impl.ops.elementwise import eq, exp, ne, pow_, sign, where, zeros_like
+from reference_impl.ops.elementwise import abs_ as absolute
+from reference_impl.ops.movement import expand, flip, reshape
+from reference_impl.primitives import REDUCTION, primitive
+
+__all__ = ["amax", "amin", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum_", "var", "vector_norm"]
+
+Dim = int | tuple[int, ...] | None
+
+
+def kept_shape(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
+    """Return the shape that a reduction with keepdim gives."""
+    if dim is None:
+        return (1,) * len(shape)
+    dims = {d % max(len(shape), 1) for d in ((dim,) if isinstance(dim, int) else dim)}
+    return tuple(1 if i in dims else n for i, n in enumerate(shape))
+
+
+def count(shape: tuple[int, ...], dim: Dim) -> int:
+    """Return how many elements one result is made of."""
+    kept = kept_shape(shape, dim)
+    return math.prod(n for n, k in zip(shape, kept, strict=True) if k != n or n == 1)
+
+
+def restore(x: Any, shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Any:
+    """Return a reduced array with its reduced dimensions back at length 1, so that it broadcasts against `shape`."""
+    return x if keepdim else reshape(x, shape=kept_shape(shape, dim))
+
+
+def spread(x: Any, shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Any:
+    """Return a reduced array repeated to `shape`: the transpose of a sum."""
+    return expand(restore(x, shape, dim, keepdim), shape=shape)
+
+
+@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct, x_shape, dim, keepdim)])
+def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The sum; of integers and bools an int64."""
+    return x.sum(axis=dim, keepdims=keepdim)
+
+
+@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct, x_shape, dim, keepdim) / count(x_shape, dim)])
+def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The arithmetic mean; nan of nothing."""
+    if x.dtype.kind != "f":
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype}"
+        )
+    n = count(x.shape, dim)
+    return x.sum(axis=dim, keepdims=keepdim) / x.dtype.type(n)
+
+
+def _to_extremes(ct: Any, x: Any, y: Any, dim: Dim, keepdim: bool) -> Any:
+    """Share the cotangent evenly among the elements equal to the extreme one."""
+    ct, y = restore(ct, x.shape, dim, keepdim), restore(y, x.shape, dim, keepdim)
+    ties = where(eq(x, y), ones_like(x), 0.0)
+    return ct * (ties / sum_(ties, dim=dim, keepdim=True))
+
+
+def ones_like(x: Any) -> Any:
+    """Return ones of x's shape and type."""
+    return zeros_like(x) + 1
+
+
+@primitive(REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly")
+def amax(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The largest element, nan if there is one."""
+    return x.max(axis=dim, keepdims=keepdim)
+
+
+@primitive(REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly")
+def amin(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The smallest element, nan if there is one."""
+    return x.min(axis=dim, keepdims=keepdim)
+
+
+def _product_of_others(x: Any, dim: int | None) -> Any:
+    """Return for each element the product of all others along `dim`, right also where some are zero.
+
+    Row i of an n by n arrangement holds x with its element i replaced by 1: quadratic, and used only where x has zeros.
+    """
+    flat = reshape(x, shape=(-1,)) if dim is None else x
+    axis = 0 if dim is None else dim % x.ndim
+    n = flat.shape[axis]
+    wide = expand(reshape(flat, shape=(*flat.shape[:axis], 1, *flat.shape[axis:])), shape=(*flat.shape[:axis], n, *flat.shape[axis:]))
+    eye = np.eye(n, dtype=bool).reshape((n, n) + (1,) * (flat.ndim - axis - 1))
+    return reshape(prod(where(eye, 1.0, wide), dim=axis + 1), shape=tuple(x.shape))
+
+
+def _prod_vjp(ct: Any, x: Any, y: Any, dim: int | None, keepdim: bool) -> Any:
+    ct = restore(ct, tuple(x.shape), dim, keepdim)
+    if not x.ndim:
+        return ct
+    return ct * _product_of_others(x, dim) if _has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
+
+
+def _has_zero(x: Any) -> bool:
+    found = eq(x, 0.0)
+    return bool(np.any(getattr(found, "array", found)))
+
+
+@primitive(REDUCTION, vjps=[_prod_vjp])
+def prod(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The product; 1 of nothing. Its gradient is the product of the others, also at zeros."""
+    return x.prod(axis=dim, keepdims=keepdim)
+
+
+@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim: flip(cumsum(flip(ct, dims=(dim,)), dim=dim), dims=(dim,)) if x_shape else ct])
+def cumsum(x: Any, *, dim: int) -> Any:
+    """Running sums along `dim`."""
+    return np.cumsum(x, axis=dim) if x.ndim else np.array(x)
+
+
+def _shifted(x: Any, dim: Dim) -> Any:
+    top = x.max(axis=dim, keepdims=True, initial=-np.inf)
+    return np.where(np.isinf(top), 0, top).astype(x.dtype)
+
+
+@primitive(
+    REDUCTION,
+    vjps=[
+        lambda ct, x, y, dim, keepdim: restore(ct, x.shape, dim, keepdim) * exp(x - restore(y, x.shape, dim, keepdim))
+    ],
+    floats=True,
+)
+def logsumexp(x: Any, *, dim: Dim, keepdim: bool = False) -> Any:
+    """log(sum(exp(x))), shifted by the largest element so that nothing overflows."""
+    top = _shifted(x, dim)
+    y = np.log(np.exp(x - top).sum(axis=dim, keepdims=True)) + top
+    return y if keepdim else y.reshape(tuple(n for i, n in enumerate(y.shape) if i not in _axes(x.ndim, dim)))
+
+
+def _axes(ndim: int, dim: Dim) -> set[int]:
+    if dim is None:
+        return set(range(ndim))
+    return {d % max(ndim, 1) for d in ((dim,) if isinstance(dim, int) else dim)}
+
+
+@primitive(REDUCTION, vjps=[lambda ct, y, dim: ct * y - y * sum_(ct * y, dim=dim, keepdim=True)], floats=True)
+def softmax(x: Any, *, dim: int) -> Any:
+    """exp(x) / sum(exp(x)) along `dim`."""
+    e = np.exp(x - _shifted(x, dim))
+    return e / e.sum(axis=dim, keepdims=True)
+
+
+@primitive(REDUCTION, vjps=[lambda ct, y, dim: ct - exp(y) * sum_(ct, dim=dim, keepdim=True)], floats=True)
+def log_softmax(x: Any, *, dim: int) -> Any:
+    """log(softmax(x)) without cancellation."""
+    shifted = x - _shifted(x, dim)
+    return shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+
+
+@primitive(
+    REDUCTION,
+    vjps=[
+        lambda ct, x, dim, correction, keepdim: restore(ct, x.shape, dim, keepdim)
+        * ((x - mean(x, dim=dim, keepdim=True)) * _over(2.0, count(x.shape, dim) - correction))
+    ],
+)
+def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Any:
+    """Mean squared distance from the mean, with n - correction in the denominator; nan where that is 0 of 0."""
+    n = count(x.shape, dim)
+    distance = x - x.sum(axis=dim, keepdims=True) / x.dtype.type(n)
+    return (distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0))
+
+
+def _over(a: float, b: float) -> float:
+    return a / b if b > 0 else math.inf
+
+
+def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
+    """Return the gradient of the p-norm, x |x|^(p-2) / y^(p-1), by cases; 0 where the norm is 0."""
+    ct, y = restore(ct, x.shape, dim, keepdim), restore(y, x.shape, dim, keepdim)
+    if ord == 0:
+        return zeros_like(x) * ct
+    if ord == 1:
+        return ct * sign(x)
+    if ord in (math.inf, -math.inf):
+        ties = where(eq(absolute(x), y), sign(x), 0.0)
+        many = sum_(where(eq(absolute(x), y), ones_like(x), 0.0), dim=dim, keepdim=True)
+        return ct * (ties / many)
+    safe = where(ne(y, 0.0), y, 1.0)
+    if ord == 2:
+        return where(ne(y, 0.0), x * (ct / safe), 0.0)
+    inner = absolute(x) if ord > 2 else where(ne(x, 0.0), absolute(x), 1.0)
+    return where(ne(y, 0.0), sign(x) * pow_(inner / safe, ord - 1) * ct, 0.0)
+
+
+@primitive(REDUCTION, vjps=[_norm_vjp], kinks="norm 0: 0; ord 1: 0 at x = 0; ord inf: ties shared evenly")
+def vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
+    """The p-norm of the elements, p = `ord`. Source of the gradient: differentiate y^p = sum |x|^p."""
+    if x.dtype.kind != "f":
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
+        )
+    size = np.abs(x)
+    if ord == 2:
+        return np.sqrt((x * x).sum(axis=dim, keepdims=keepdim))
+    if ord == 1:
+        return size.sum(axis=dim, keepdims=keepdim)
+    if ord == 0:
+        return (x != 0).sum(axis=dim, keepdims=keepdim).astype(x.dtype)
+    if ord == math.inf:
+        return size.max(axis=dim, keepdims=keepdim, initial=0)
+    if ord == -math.inf:
+        return size.min(axis=dim, keepdims=keepdim)
+    return np.power(np.power(size, ord).sum(axis=dim, keepdims=keepdim), 1 / ord)

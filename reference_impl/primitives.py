@@ -1,0 +1,368 @@
+"""One declaration per op: a NumPy body, one VJP rule per argument, domain and kinks. `apply` runs and records it.
+
+A rule names what it needs and gets just that: ``ct`` (the cotangent of the output), ``y`` (the output), an argument by
+its name, ``x_shape`` or ``x_dtype``, or a parameter. What a rule names is what its node saves; nothing else is kept
+alive, and a node whose rules name no values can run backward twice.
+
+>>> import reference_impl as torch
+>>> PRIMITIVES["log"].rules[0].needs
+('x',)
+
+The same rule text runs at two speeds. An ordinary backward hands it plain arrays, and a primitive that is handed no
+tensor computes straight on them. With ``create_graph=True`` it is handed tensors and records itself. A third reader is
+the harness: it registers its own array type here (`register_array_type`) and runs every rule in interval arithmetic.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reference_impl import dtypes
+from reference_impl.modes import mode
+from reference_impl.tensor import Node, Path, Tensor, View, _foreign_types, refresh
+
+__all__ = [
+    "CONTRACTION",
+    "ELEMENTWISE",
+    "INDEXING",
+    "MOVEMENT",
+    "PRIMITIVES",
+    "REDUCTION",
+    "Primitive",
+    "Rule",
+    "apply",
+    "primitive",
+    "register_array_type",
+    "replay",
+    "unbroadcast",
+]
+
+ELEMENTWISE = "elementwise"
+REDUCTION = "reduction"
+MOVEMENT = "movement"
+INDEXING = "indexing"
+CONTRACTION = "contraction"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One VJP: the function from the output's cotangent to an argument's, and the names of what else it needs."""
+
+    function: Callable[..., Any]
+    needs: tuple[str, ...]
+    values: tuple[int, ...]  # which of (output, argument 0, argument 1, ...) are kept and must not be overwritten
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """An op of the tape. Attributes are what the tables of the documentation show."""
+
+    name: str
+    body: Callable[..., Any]
+    kind: str
+    arg_names: tuple[str, ...]
+    variadic: bool
+    params: dict[str, Any]
+    rules: tuple[Rule, ...]
+    domain: str
+    kinks: str
+    view: bool
+    floats: bool
+    first_promoted: int  # `where` promotes its branches, not its condition
+    doc: str
+    node_name: str
+
+    def rule(self, i: int) -> Rule:
+        """Return the rule of argument `i`; a variadic primitive has one for all."""
+        return self.rules[0 if self.variadic else i]
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+_REQUIRED = inspect.Parameter.empty
+
+
+def primitive(
+    kind: str,
+    *,
+    vjps: Sequence[Callable[..., Any]] = (),
+    domain: str = "all reals",
+    kinks: str = "",
+    view: bool = False,
+    floats: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a primitive from its NumPy body and its rules; the decorated name becomes the op itself.
+
+    Args:
+        kind: ELEMENTWISE (arguments broadcast and are promoted, the engine sums a cotangent back to their shapes),
+            REDUCTION, MOVEMENT, INDEXING or CONTRACTION (each rule returns its argument's exact shape).
+        vjps: one rule an argument, in order; none for an op without derivative.
+        domain: where the function is defined, in words.
+        kinks: where it is not differentiable, and what the rule returns there.
+        view: the body may return a view of its first argument.
+        floats: integer tensors are converted to the default float type first.
+    """
+
+    def declare(body: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(body).parameters.values()
+        arg_names = tuple(p.name for p in signature if p.kind is not p.KEYWORD_ONLY)
+        made = Primitive(
+            name=body.__name__.rstrip("_"),
+            body=body,
+            kind=kind,
+            arg_names=arg_names,
+            variadic=any(p.kind is p.VAR_POSITIONAL for p in signature),
+            params={p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY},
+            rules=tuple(_rule(f, arg_names) for f in vjps),
+            domain=domain,
+            kinks=kinks,
+            view=view,
+            floats=floats,
+            first_promoted=int(arg_names[0] == "condition"),
+            doc=inspect.getdoc(body) or "",
+            node_name="".join(w.capitalize() for w in body.__name__.split("_")) + "Backward0",
+        )
+        PRIMITIVES[made.name] = made
+        return _callable(made)
+
+    return declare
+
+
+def _rule(function: Callable[..., Any], arg_names: tuple[str, ...]) -> Rule:
+    names = tuple(inspect.signature(function).parameters)
+    if names[0] != "ct":
+        raise TypeError(f"a rule takes the cotangent first, as `ct`; got the parameters {names}")
+    needs = names[1:]
+    order = ("y", *arg_names)
+    return Rule(function, needs, tuple(order.index(n) for n in needs if n in order))
+
+
+def _callable(p: Primitive) -> Callable[..., Any]:
+    count = len(p.arg_names)
+
+    if not p.params:
+
+        def op(*args: Any) -> Any:
+            return apply(p, *args)
+
+    elif p.variadic:
+
+        def op(*args: Any, **params: Any) -> Any:
+            return apply(p, *args, **{**p.params, **params})
+
+    else:
+
+        def op(*args: Any, **params: Any) -> Any:
+            # PyTorch takes most parameters by position too: x.sum(0, True).
+            given = {**p.params, **dict(zip(p.params, args[count:], strict=False)), **params}
+            if len(given) > len(p.params) or len(args) > count + len(p.params):
+                raise TypeError(f"{p.name}() takes {', '.join([*p.arg_names, *p.params])}; got {args!r}, {params!r}")
+            missing = [k for k, v in given.items() if v is _REQUIRED]
+            if missing:
+                raise TypeError(f"{p.name}() missing required argument: {', '.join(map(repr, missing))}")
+            return apply(p, *args[:count], **given)
+
+    op.__name__ = op.__qualname__ = p.body.__name__
+    op.__doc__ = p.doc
+    op.__module__ = p.body.__module__
+    op.primitive = p  # type: ignore[attr-defined]  # functions carry attributes at run time
+    return op
+
+
+def apply(p: Primitive, *args: Any, **params: Any) -> Any:
+    """Run a primitive on tensors (and record it), or on bare arrays and numbers (and record nothing).
+
+    Raises:
+        RuntimeError: the shapes do not fit; an error of the body keeps its own type otherwise.
+    """
+    arrays = []
+    traced = wants_grad = False
+    for a in args:
+        if isinstance(a, Tensor):
+            traced = True
+            if a._view is not None:
+                refresh(a)
+            if a._requires_grad:
+                wants_grad = True
+            arrays.append(a.array)
+        else:
+            arrays.append(a)
+    if not traced:
+        return _run(p, arrays, params)
+    if (p.kind == ELEMENTWISE or p.floats) and _needs_cast(p, arrays):
+        args = _cast(p, args)
+        return apply(p, *args, **params)
+    y = _run(p, arrays, params)
+    if type(y) is not np.ndarray and type(y) not in _foreign_types:
+        y = np.asarray(y)  # NumPy turns 0-d results into scalars
+    out = Tensor(y)
+    if p.view:
+        _link_view(p, params, args[0], out)
+    if wants_grad and p.rules and mode.enabled:
+        out._node = _record(p, args, arrays, out, params)
+        out._requires_grad = True
+    return out
+
+
+def _run(p: Primitive, arrays: list[Any], params: dict[str, Any]) -> Any:
+    if _foreign_types:
+        for a in arrays:
+            handler = _foreign_types.get(type(a))
+            if handler is not None:
+                return handler(p.name, tuple(arrays), params)
+    try:
+        return p.body(*arrays, **params)
+    except ValueError as error:
+        raise _shape_error(p, arrays, error) from error
+
+
+def _record(p: Primitive, args: tuple[Any, ...], arrays: list[Any], out: Tensor, params: dict[str, Any]) -> Node:
+    """Return the node of one application: edges, what the rules need, and the versions of what they keep."""
+    edges: list[Any] = []
+    saved: list[tuple[Any, ...]] = []
+    versions: list[tuple[Any, int]] = []
+    keeps = False
+    y = out.array
+    for i, a in enumerate(args):
+        if isinstance(a, Tensor) and a._requires_grad:
+            edges.append(a if a._node is None else a._node)
+            rule = p.rules[0 if p.variadic else i]
+            if not rule.needs:
+                saved.append(())
+                continue
+            if len(rule.values) == len(rule.needs):  # values only: the common case
+                saved.append(tuple([y if k == 0 else arrays[k - 1] for k in rule.values]))
+            else:
+                saved.append(tuple([_pick(p, name, i, arrays, y, params) for name in rule.needs]))
+            for k in rule.values:
+                keeps = True  # a number counts as saved, too: such a node cannot run twice
+                if k == 0:
+                    versions.append((out.storage, out.storage.version))
+                elif isinstance(args[k - 1], Tensor):
+                    storage = args[k - 1].storage
+                    versions.append((storage, storage.version))
+        else:
+            edges.append(None)
+            saved.append(())
+    shapes = None
+    if p.kind == ELEMENTWISE and len(arrays) > 1:
+        shape = y.shape
+        for a in arrays:
+            if getattr(a, "shape", shape) != shape:
+                shapes = tuple([getattr(a, "shape", ()) for a in arrays])
+                break
+    return Node(p, tuple(edges), tuple(saved), tuple(versions), shapes, keeps)
+
+
+def _pick(p: Primitive, name: str, i: int, arrays: list[Any], y: Any, params: dict[str, Any]) -> Any:
+    if name == "y":
+        return y
+    if name in params:
+        return params[name]
+    if p.variadic:
+        return {"i": i, "shapes": tuple(a.shape for a in arrays)}[name]
+    if name in p.arg_names:
+        return arrays[p.arg_names.index(name)]
+    argument, _, what = name.rpartition("_")
+    return getattr(arrays[p.arg_names.index(argument)], what)
+
+
+def replay(base: Tensor, path: Path) -> Tensor:
+    """Apply a path of view primitives to a tensor, recording them."""
+    before, mode.enabled = mode.enabled, True
+    try:
+        for p, params in path:
+            base = apply(p, base, **params)
+    finally:
+        mode.enabled = before
+    return base
+
+
+def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> None:
+    mine, theirs = getattr(out.array, "base", None), x.array
+    if mine is None or not (mine is theirs or mine is theirs.base):
+        return  # reshape had to copy
+    out.storage = x.storage
+    above = x._view
+    step = ((p, params),)
+    if above is None:
+        out._view = View(x, step if mode.enabled else None)
+    else:
+        tracked = mode.enabled and above.path is not None
+        out._view = View(above.base, (*above.path, *step) if tracked and above.path is not None else None)
+
+
+def _needs_cast(p: Primitive, arrays: list[Any]) -> bool:
+    first: Any = None  # the dtype of the first operand that has one
+    for a in arrays[p.first_promoted :]:
+        dtype = getattr(a, "dtype", None)
+        if dtype is None:
+            continue
+        if first is None:
+            first = dtype
+        elif dtype is not first and dtype != first:
+            return True
+    if first is None or first.kind == "f":
+        return first is None
+    return p.floats or any(type(a) is float or (type(a) is int and first.kind == "b") for a in arrays)
+
+
+def _cast(p: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Convert tensor operands to PyTorch's result type; the conversion is recorded, so each gradient comes back in its own."""
+    operands = args[p.first_promoted :]
+    tensors = [a for a in operands if isinstance(a, Tensor)]
+    target = dtypes.result_dtype(
+        [t.array.dtype for t in tensors if t.array.ndim],
+        [t.array.dtype for t in tensors if not t.array.ndim],
+        [type(a) for a in operands if type(a) in (bool, int, float)],
+    )
+    if p.floats and target.kind != "f":
+        target = dtypes.default_float()
+    cast = PRIMITIVES["to"]
+    if not tensors:  # where(condition, 1.0, 0.0)
+        operands = tuple(Tensor(np.asarray(a, dtype=target)) for a in operands)
+    done = tuple(
+        apply(cast, a, dtype=target) if isinstance(a, Tensor) and a.array.dtype != target else a for a in operands
+    )
+    return (*args[: p.first_promoted], *done)
+
+
+def _shape_error(p: Primitive, arrays: list[Any], error: ValueError) -> Exception:
+    shapes = [a.shape for a in arrays if hasattr(a, "shape")]
+    if p.kind == ELEMENTWISE and len(shapes) > 1:
+        a, b = shapes[-2], shapes[-1]
+        for k in range(1, min(len(a), len(b)) + 1):
+            if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
+                dim = max(len(a), len(b)) - k
+                return RuntimeError(
+                    f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at non-singleton "
+                    f"dimension {dim}"
+                )
+    if isinstance(error, np.exceptions.AxisError):
+        return IndexError(f"{p.name}(): Dimension out of range: {error}")
+    return RuntimeError(f"{p.name}(): {error} (shapes {', '.join(str(list(s)) for s in shapes)})")
+
+
+def unbroadcast(ct: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a cotangent over the dimensions that broadcasting added or stretched, to `shape`."""
+    if tuple(ct.shape) == tuple(shape):
+        return ct
+    extra = ct.ndim - len(shape)
+    stretched = [extra + i for i, n in enumerate(shape) if n == 1 and ct.shape[extra + i] != 1]
+    dims = (*range(extra), *stretched)
+    if dims:
+        ct = apply(PRIMITIVES["sum"], ct, dim=dims, keepdim=True)
+    return ct if tuple(ct.shape) == tuple(shape) else apply(PRIMITIVES["reshape"], ct, shape=tuple(shape))
+
+
+def register_array_type(cls: type, handler: Callable[[str, tuple[Any, ...], dict[str, Any]], Any]) -> None:
+    """Let primitives run on another array type: they then call ``handler(name, args, params)`` instead of the body.
+
+    The type needs `shape`, `ndim`, `dtype`, and operators that give its own type. A `Tensor` may hold it, so the whole
+    tape, its rules and its accumulation, runs on it.
+    """
+    _foreign_types[cls] = handler

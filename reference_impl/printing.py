@@ -1,0 +1,97 @@
+"""`repr` of a tensor, as PyTorch prints it: four digits, columns of one width, long tensors summarised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference_impl.dtypes import default_float
+from reference_impl.tensor import Tensor
+
+__all__ = ["render"]
+
+_DIGITS, _EDGE, _THRESHOLD, _WIDTH = 4, 3, 1000, 80
+
+
+def render(x: Tensor) -> str:
+    """Return the text of a tensor: values, and what is not the default of dtype, shape and graph."""
+    suffixes = []
+    array = x.array
+    if not isinstance(array, np.ndarray):
+        return f"tensor({array!r})"
+    if array.size == 0 and array.shape != (0,):
+        suffixes.append(f"size={tuple(array.shape)}")
+    if array.dtype not in (default_float(), np.dtype(np.int64), np.dtype(bool)) or (
+        array.size == 0 and array.dtype != default_float()
+    ):
+        suffixes.append(f"dtype={x.dtype}")
+    if x.grad_fn is not None:
+        suffixes.append(f"grad_fn=<{x.grad_fn.name()}>")
+    elif x.requires_grad:
+        suffixes.append("requires_grad=True")
+    body = "[]" if array.size == 0 else _values(array)
+    text = f"tensor({body}"
+    last = len(text) - text.rfind("\n") - 1
+    for suffix in suffixes:
+        if last + len(suffix) + 2 > _WIDTH:
+            text += ",\n       " + suffix
+            last = 7 + len(suffix)
+        else:
+            text += ", " + suffix
+            last += len(suffix) + 2
+    return text + ")"
+
+
+def _values(array: Any) -> str:
+    summarise = array.size > _THRESHOLD
+    shown = _edges(array) if summarise else array
+    cell = _formatter(shown)
+    return _nested(array, cell, len("tensor("), summarise)
+
+
+def _edges(array: Any) -> Any:
+    for axis, n in enumerate(array.shape):
+        if n > 2 * _EDGE:
+            array = np.concatenate([array.take(range(_EDGE), axis), array.take(range(n - _EDGE, n), axis)], axis)
+    return array
+
+
+def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool) -> str:
+    if array.ndim == 0:
+        return cell(array[()])
+    n = len(array)
+    cut = summarise and n > 2 * _EDGE
+    places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))
+    if array.ndim == 1:
+        words = ["..." if i is None else cell(array[i]) for i in places]
+        per_line = max(1, (_WIDTH - indent) // (len(cell(array[0])) + 2))
+        lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
+        return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+    parts = ["..." if i is None else _nested(array[i], cell, indent + 1, summarise) for i in places]
+    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+
+
+def _formatter(array: Any) -> Callable[[Any], str]:
+    values = array.ravel()
+    if array.dtype.kind != "f":
+        width = max(len(str(v)) for v in values)
+        return lambda v: str(v).rjust(width)
+    usual = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
+    whole = bool(np.all(usual == np.ceil(usual)))
+    wide = usual.size > 0 and (usual.max() / usual.min() > 1000.0 or usual.max() > 1.0e8)
+    scientific = wide or (not whole and usual.size > 0 and usual.min() < 1.0e-4)
+
+    def word(v: float) -> str:
+        v = float(v)
+        if scientific:
+            return f"{v:.{_DIGITS}e}"
+        if whole:
+            return f"{v:.0f}" + ("." if math.isfinite(v) else "")
+        return f"{v:.{_DIGITS}f}"
+
+    finite = values[np.isfinite(values) & (values != 0)]
+    width = max((len(word(v)) for v in finite), default=1)
+    return lambda v: word(v).rjust(width)

@@ -1,0 +1,520 @@
+"""What the tape is made of: storages, tensors and nodes. No arithmetic lives here.
+
+A `Tensor` is an array plus its place in the graph. A `Node` is one application of a primitive: where its inputs came
+from and what its rules will need. An edge points to the node that made an input, or to the input itself if it is a leaf.
+Nodes never point to tensors that they made, so a graph dies with its outputs, by reference counting alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from reference_impl.dtypes import DType, default_float, from_numpy_dtype
+
+if TYPE_CHECKING:
+    from reference_impl.primitives import Primitive
+
+__all__ = ["Node", "Storage", "Target", "Tensor", "View", "as_array", "refresh", "target_of"]
+
+
+class Storage:
+    """The memory behind a tensor and all its aliases, as far as autograd cares: how often it was written."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+Path = tuple[tuple["Primitive", dict[str, Any]], ...]
+
+
+class View:
+    """How a tensor was cut out of its base: the path of view primitives that leads there.
+
+    `seen` is the node that the base had when the view's own node was made. An in-place operation gives the base another
+    node; the view is then stale and `refresh` replays its path. `path` is None for a view taken without recording.
+    """
+
+    __slots__ = ("base", "path", "seen")
+
+    def __init__(self, base: Tensor, path: Path | None) -> None:
+        self.base = base
+        self.path = path
+        self.seen = base._node
+
+
+_numbers = itertools.count()
+
+
+class Node:
+    """One application of a primitive on the tape.
+
+    Attributes:
+        primitive: what was applied; its rules take the cotangent back.
+        edges: one entry an argument: the target of its cotangent, None for a constant.
+        saved: one tuple an edge: what the rule needs besides the cotangent; None once freed.
+        versions: the (storage, version) pairs of saved values, to notice that one was overwritten.
+        shapes: shapes of the arguments if they were broadcast, else None.
+        frees: True if it saved values, so that backward frees them and a second one is refused.
+        number: creation number; nodes run in falling order of it.
+        hooks: functions of the cotangent of this node's output, by key; None if there are none.
+        retain: a weak reference to the tensor whose `.grad` wants the cotangent, or None.
+    """
+
+    __slots__ = ("__weakref__", "edges", "frees", "hooks", "number", "primitive", "retain", "saved", "shapes", "versions")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        edges: tuple[Target | None, ...],
+        saved: tuple[tuple[Any, ...], ...] | None,
+        versions: tuple[tuple[Storage, int], ...],
+        shapes: tuple[tuple[int, ...], ...] | None,
+        frees: bool,
+    ) -> None:
+        self.primitive = primitive
+        self.edges = edges
+        self.saved = saved
+        self.versions = versions
+        self.shapes = shapes
+        self.frees = frees
+        self.number = next(_numbers)
+        self.hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+        self.retain: weakref.ref[Tensor] | None = None
+
+    def name(self) -> str:
+        """Return PyTorch's name of the node's class, such as "MulBackward0"."""
+        return self.primitive.node_name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """One (node, output index) pair an argument; (None, 0) for a constant."""
+        return tuple((accumulator(e) if isinstance(e, Tensor) else e, 0) for e in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+class AccumulateGrad:
+    """The end of an edge at a leaf, as `grad_fn.next_functions` shows it."""
+
+    __slots__ = ("__weakref__", "variable")
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """Return the class name."""
+        return "AccumulateGrad"
+
+    next_functions: tuple[()] = ()
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+# Keyed by id: an accumulator keeps its leaf alive, so while the entry lives the id is the leaf's.
+_accumulators: weakref.WeakValueDictionary[int, AccumulateGrad] = weakref.WeakValueDictionary()
+
+
+def accumulator(leaf: Tensor) -> AccumulateGrad:
+    """Return the one `AccumulateGrad` of a leaf while somebody holds it."""
+    found = _accumulators.get(id(leaf))
+    if found is None:
+        found = _accumulators[id(leaf)] = AccumulateGrad(leaf)
+    return found
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    Make one with `tensor`, `zeros`, `arange` and the like. All functions of the package whose first argument is a tensor
+    are methods too.
+
+    Attributes:
+        array: the values, a NumPy array (or an array of a registered foreign type).
+    """
+
+    __slots__ = ("__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_view", "array", "storage")
+    __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
+
+    def __init__(self, data: Any = (), node: Node | None = None) -> None:
+        self.array: Any = data if type(data) is np.ndarray else _foreign_or_float(data)
+        self._node = node
+        self._requires_grad = node is not None
+        self._grad: Tensor | None = None
+        self._view: View | None = None
+        self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+        self.storage = Storage()
+
+    if TYPE_CHECKING:
+        # The functions of the package become methods in `methods.py`.
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+
+    # -- the place in the graph
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor; None for a leaf."""
+        refresh(self)
+        return self._node
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no node made it: the user did, or recording was off."""
+        refresh(self)
+        return self._node is None
+
+    @property
+    def output_nr(self) -> int:
+        """Index among its node's outputs; every node of this tape has one output."""
+        return 0
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if backward passes gradients to or through this tensor."""
+        refresh(self)
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if not isinstance(flag, bool):
+            raise RuntimeError(f"requires_grad must be a bool, got {flag!r}")
+        refresh(self)
+        if self._node is not None:
+            if flag:
+                return
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        if flag and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype} "
+                "(Only Tensors of floating point and complex dtype can require gradients)"
+            )
+        self._requires_grad = flag
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set the flag in place and return the tensor.
+
+        Raises:
+            RuntimeError: the dtype is not floating point, or a non-leaf is asked to stop.
+        """
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, None before the first backward."""
+        if self._grad is None and self._node is not None and self._node.retain is None:
+            import warnings
+
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
+                "be populated during autograd.backward(). Use .retain_grad() on it if you want its gradient.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is None:
+            self._grad = None
+            return
+        if not isinstance(value, Tensor):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value.dtype is not self.dtype:
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor with grad dtype '{self.dtype}'. "
+                "Please ensure that the gradient and the tensor have the same dtype"
+            )
+        if value.array.shape != self.array.shape:
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size '{list(self.shape)}'. "
+                "Please ensure that the gradient and the tensor are the same size"
+            )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def retain_grad(self) -> None:
+        """Make backward store this non-leaf's gradient in `.grad`.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        refresh(self)
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._node is not None:
+            self._node.retain = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """True for a non-leaf whose gradient backward stores."""
+        return self._node is not None and self._node.retain is not None and self._node.retain() is self
+
+    @property
+    def _version(self) -> int:
+        return self.storage.version
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._view is None else self._view.base
+
+    def _is_view(self) -> bool:
+        return self._view is not None
+
+    def detach(self) -> Tensor:
+        """Return a constant that shares this tensor's memory and version counter."""
+        out = Tensor(self.array)
+        out.storage = self.storage
+        return out
+
+    def detach_(self) -> Tensor:
+        """Cut the tensor from its history in place and return it.
+
+        Raises:
+            RuntimeError: the tensor is a view.
+        """
+        if self._view is not None:
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+                "training, and gradients are not views of the DDP buckets, this is a view of another tensor."
+            )
+        self._node = None
+        self._requires_grad = False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The values as a leaf of their own: same memory, separate version counter, so writes escape the checks."""
+        return Tensor(self.array)
+
+    @data.setter
+    def data(self, other: Tensor) -> None:
+        if not isinstance(other, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(other).__name__}")
+        if self._requires_grad and other.array.dtype.kind != "f":
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        self.array = other.array
+
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
+    # -- shape and type
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of the dimensions."""
+        return Size(self.array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the length of one dimension."""
+        if dim is None:
+            return self.shape
+        if not -self.array.ndim <= dim < self.array.ndim:
+            low, high = -max(self.array.ndim, 1), max(self.array.ndim, 1) - 1
+            raise IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim})")
+        return self.array.shape[dim]
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return from_numpy_dtype(self.array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return int(self.array.ndim)
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return int(self.array.ndim)
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return int(self.array.size)
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Return the bytes of one element."""
+        return int(self.array.itemsize)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Return the steps between neighbours, in elements."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def data_ptr(self) -> int:
+        """Return the address of the first element, to see whether two tensors share memory."""
+        return int(self.array.__array_interface__["data"][0])
+
+    def is_contiguous(self) -> bool:
+        """Tell whether the elements lie in row-major order without gaps."""
+        return bool(self.array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """Tell whether the element type is a float."""
+        return bool(self.array.dtype.kind == "f")
+
+    device = "cpu"
+
+    # -- out of the tape
+
+    def numpy(self) -> Any:
+        """Return the values as a NumPy array that shares memory.
+
+        Raises:
+            RuntimeError: the tensor requires grad.
+        """
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        values = self.numpy()
+        return np.array(values, dtype=dtype, copy=True) if copy else np.asarray(values, dtype=dtype)
+
+    def item(self) -> Any:
+        """Return the only element as a Python number.
+
+        Raises:
+            RuntimeError: there is more or less than one element.
+        """
+        if self.array.size != 1:
+            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists of Python numbers, a number for a 0-d tensor."""
+        return self.array.tolist()
+
+    def __bool__(self) -> bool:
+        if self.array.size > 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        if self.array.size == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        return bool(self.array.item())
+
+    def _number(self) -> Any:
+        if self.array.size != 1:
+            raise ValueError(f"only one element tensors can be converted to Python scalars, got {self.array.size}")
+        return self.array.item()
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iu" or self.array.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.array.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.array.ndim == 0 else format(str(self), spec)
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        from reference_impl.printing import render
+
+        return render(self)
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that prints as PyTorch's."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        n = 1
+        for length in self:
+            n *= length
+        return n
+
+
+Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
+
+
+def target_of(x: Tensor) -> Target:
+    """Return where the cotangent of a tensor that requires grad goes: its node, or the leaf itself."""
+    refresh(x)
+    return x if x._node is None else x._node
+
+
+def refresh(x: Tensor) -> None:
+    """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it."""
+    view = x._view
+    if view is None or view.path is None:
+        return
+    node = view.base._node
+    if node is view.seen or node is None:
+        return
+    from reference_impl.primitives import replay
+
+    view.seen = node
+    x._node = replay(view.base, view.path)._node
+    x._requires_grad = True
+
+
+def as_array(values: Any) -> Any:
+    """Return values as an array of a dtype that the tape has: Python floats take the default float type."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and not isinstance(values, (np.ndarray, np.generic)):
+        array = array.astype(default_float())
+    if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
+        array = array.astype(default_float())
+    from_numpy_dtype(array.dtype)
+    return array
+
+
+_foreign_types: dict[type, Callable[[str, tuple[Any, ...], dict[str, Any]], Any]] = {}
+
+
+def _foreign_or_float(data: Any) -> Any:
+    if type(data) in _foreign_types:
+        return data
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    return np.array(data, dtype=default_float())
