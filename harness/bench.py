@@ -1,0 +1,333 @@
+"""What `adjudge bench` does: time named workloads on several backends, against each other, and keep rows of right values only.
+
+`run_bench` loads the backends, checks every one of them against the hand-written gradient at the very inputs that are
+timed, and returns rows for what was right and a reason for what was not. It keeps to its budget: small sizes of all
+workloads come first, each comparison gets an equal share of the time that is left, and what did not fit is named.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.environment import describe_run
+from harness.records import RunInfo, TimingRow
+from harness.timing import Series, Timed, import_seconds, measure, threads_limited
+from harness.workload_adapters import ENGINES, Engine, MissingFramework, load_engine
+from harness.workload_checks import Checked, KnownAnswer, check, known_answer
+from harness.workloads import Array, Input, Workload, select
+
+__all__ = ["DEFAULT_BACKENDS", "BenchResult", "LeftOut", "Progress", "run_bench"]
+
+DEFAULT_BACKENDS = ("numpy", "reference", "torch", "jax-jit")
+WHATS = ("value", "gradient", "vjp")
+DTYPES = ("float64", "float32")
+
+_IMPORT_SHARE = 0.2
+_IMPORT_REPEATS = 3
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that has no row, and why.
+
+    Attributes:
+        kind: "missing" (a framework is not there), "refused" (wrong value, error, too many threads), "input" (no inputs
+            of that size), or "budget" (no time was left).
+    """
+
+    kind: str
+    backend: str
+    workload: str
+    size: int
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        place = " ".join(word for word in (self.workload, str(self.size or ""), self.what, self.backend) if word)
+        return f"{place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The rows of one run, and everything that has none."""
+
+    info: RunInfo
+    rows: tuple[TimingRow, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def refused(self) -> tuple[LeftOut, ...]:
+        """What was left out because it was wrong or broke: a run with any of these is no success."""
+        return tuple(item for item in self.left_out if item.kind == "refused")
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """One workload at one size: what all backends are timed on, in turn."""
+
+    workload: Workload
+    size: int
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What every backend gets, and what it has to answer."""
+
+    inputs: tuple[Input, ...]
+    cotangent: Array
+    answer: KnownAnswer
+
+
+def run_bench(
+    workloads: Iterable[str | Workload] | None = None,
+    *,
+    backends: Sequence[str | Engine] = DEFAULT_BACKENDS,
+    sizes: Sequence[int] | None = None,
+    what: Sequence[str] = WHATS,
+    dtype: str = "float64",
+    budget_seconds: float = 60.0,
+    rounds: int = 30,
+    threads: int = 1,
+    seed: int = 0,
+    adbench: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> BenchResult:
+    """Time workloads on backends and return rows of what was right.
+
+    Args:
+        workloads: names (see `harness.workloads.select`) or workloads; None is the whole table.
+        backends: names out of `harness.workload_adapters.ENGINES`, or engines.
+        sizes: sizes instead of each workload's own.
+        what: out of "value", "gradient", "vjp"; a workload with a scalar value has no "vjp", one with another no "gradient".
+        dtype: "float64" or "float32".
+        budget_seconds: after that time no comparison begins, and one that has begun ends its first round.
+        rounds: most samples of one series.
+        threads: threads of every backend; a backend seen to use more gets no row.
+        adbench: folder of ADBench's input files; None generates inputs.
+        progress: called as ``progress(done, total, text)`` before each comparison and at the end.
+        command: what is recorded as the command line.
+
+    Returns:
+        The rows so far if Ctrl-C ended it, with ``info.interrupted`` set.
+
+    Raises:
+        ValueError: an unknown workload, backend, dtype or `what`, a size or a budget that is not positive.
+    """
+    chosen = _choose(workloads, adbench)
+    _check_arguments(
+        backends=backends, sizes=sizes, what=what, dtype=dtype, budget_seconds=budget_seconds, rounds=rounds
+    )
+    started = time.perf_counter()
+    deadline = started + budget_seconds
+    info = describe_run(
+        command=" ".join(sys.argv) if command is None else command,
+        seed=seed, budget_seconds=budget_seconds, threads_per_backend=threads,
+    )  # fmt: skip
+    book = _Book(info.run_id, dtype, threads)
+    comparisons = _plan(chosen, sizes, what)
+    question = functools.lru_cache(maxsize=1)(functools.partial(_question, dtype=dtype, seed=seed))
+    tell = progress or (lambda done, total, text: None)
+    interrupted = False
+    try:
+        with threads_limited(threads):
+            engines = _load(backends, threads, book)
+        with threads_limited(threads):  # again, for the libraries that came with the frameworks
+            tell(0, len(comparisons), "imports")
+            _time_imports(engines, book, until=started + _IMPORT_SHARE * budget_seconds, threads=threads)
+            for done, one in enumerate(comparisons):
+                now = time.perf_counter()
+                if now >= deadline:
+                    book.leave_out("budget", "", one, f"the budget of {budget_seconds:g} s was used up")
+                    continue
+                tell(done, len(comparisons), f"{one.workload.name} {one.size} {one.what}")
+                until = now + (deadline - now) / (len(comparisons) - done)
+                try:
+                    asked = question(one.workload, one.size)
+                except ValueError as error:
+                    book.leave_out("input", "", one, str(error))
+                    continue
+                interrupted = _compare(one, asked, engines, book, rounds=rounds, until=until, deadline=deadline)
+                if interrupted:
+                    break
+    except KeyboardInterrupt:
+        interrupted = True
+    tell(len(comparisons), len(comparisons), "done")
+    info = replace(info, interrupted=interrupted, elapsed_seconds=time.perf_counter() - started)
+    return BenchResult(info, tuple(book.rows), tuple(book.left_out))
+
+
+class _Book:
+    """The rows and reasons of one run, as they come in."""
+
+    def __init__(self, run_id: str, dtype: str, threads: int) -> None:
+        self.run_id, self.dtype, self.threads = run_id, dtype, threads
+        self.rows: list[TimingRow] = []
+        self.left_out: list[LeftOut] = []
+
+    def leave_out(self, kind: str, backend: str, one: _Comparison | None, reason: str) -> None:
+        name, size, what = ("", 0, "") if one is None else (one.workload.name, one.size, one.what)
+        self.left_out.append(LeftOut(kind, backend, name, size, what, reason))
+
+    def add(self, engine: Engine, *, workload: str, size: int, what: str, phase: str, **measured: Any) -> None:
+        row = TimingRow(
+            run_id=self.run_id, workload=workload, size=size, what=what, phase=phase, dtype=self.dtype, threads=self.threads,
+            backend=engine.backend, backend_version=engine.version, mode=engine.mode, **measured,
+        )  # fmt: skip
+        self.rows.append(row)
+
+    def add_series(self, engine: Engine, one: _Comparison, size: int, series: Series) -> None:
+        add = functools.partial(self.add, engine, workload=one.workload.name, size=size, what=one.what)
+        add(phase="first_call", samples_seconds=(series.first_call_seconds,), check_error=series.check_error)
+        add(
+            phase="steady", samples_seconds=series.samples_seconds, rounds=series.rounds,
+            calls_per_sample=series.calls_per_sample, check_error=series.check_error,
+        )  # fmt: skip
+
+
+def _choose(workloads: Iterable[str | Workload] | None, adbench: str | os.PathLike[str] | None) -> list[Workload]:
+    if workloads is None:
+        return select(adbench=adbench)
+    return [
+        found
+        for item in workloads
+        for found in ([item] if isinstance(item, Workload) else select([item], adbench=adbench))
+    ]
+
+
+def _check_arguments(
+    *,
+    backends: Sequence[str | Engine],
+    sizes: Sequence[int] | None,
+    what: Sequence[str],
+    dtype: str,
+    budget_seconds: float,
+    rounds: int,
+) -> None:
+    for backend in backends:
+        if isinstance(backend, str) and backend not in ENGINES:
+            raise ValueError(f"backends: {backend!r} is not known; the backends are {', '.join(ENGINES)}")
+    for word in what:
+        if word not in WHATS:
+            raise ValueError(f"what: {word!r} is not known; it is one of {', '.join(WHATS)}")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype: {dtype!r} is not known; it is one of {', '.join(DTYPES)}")
+    for size in sizes or ():
+        if size < 1:
+            raise ValueError(f"sizes: {size} is not positive")
+    if not budget_seconds > 0:
+        raise ValueError(f"budget_seconds is {budget_seconds}, it must be positive")
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}, it must be at least 1")
+
+
+def _plan(workloads: Sequence[Workload], sizes: Sequence[int] | None, what: Sequence[str]) -> list[_Comparison]:
+    """All comparisons, the smallest size of every workload first."""
+    ranked = [
+        (rank, _Comparison(workload, size, word))
+        for workload in workloads
+        for rank, size in enumerate(workload.sizes if sizes is None else sizes)
+        for word in workload.whats
+        if word in what
+    ]
+    return [one for _, one in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _load(backends: Sequence[str | Engine], threads: int, book: _Book) -> list[Engine]:
+    engines: dict[str, Engine] = {}
+    for backend in backends:
+        try:
+            engine = backend if isinstance(backend, Engine) else load_engine(backend, threads=threads)
+        except MissingFramework as error:
+            book.leave_out("missing", str(backend), None, str(error))
+            continue
+        engines[engine.name] = engine
+    return list(engines.values())
+
+
+def _time_imports(engines: Sequence[Engine], book: _Book, *, until: float, threads: int) -> None:
+    """One row for each module, interleaved; nothing is begun after `until`."""
+    modules = {engine.module: engine for engine in reversed(engines) if engine.module}
+    samples: dict[str, list[float]] = {module: [] for module in modules}
+    try:
+        for _ in range(_IMPORT_REPEATS):
+            for module in [m for m in samples if time.perf_counter() < until]:
+                if time.perf_counter() < until:
+                    samples[module].append(import_seconds(module, threads=threads))
+    except ImportError as error:
+        book.leave_out("refused", "", None, str(error))
+    finally:
+        for module, seconds in samples.items():
+            if seconds:
+                book.add(
+                    modules[module],
+                    workload="import",
+                    size=0,
+                    what="import",
+                    phase="import",
+                    samples_seconds=tuple(seconds),
+                )
+            else:
+                book.leave_out("budget", modules[module].name, None, f"no time was left to time import {module}")
+
+
+def _question(workload: Workload, size: int, *, dtype: str, seed: int) -> _Question:
+    """Inputs, cotangent and known answer, the same whenever the workload, the size, the dtype and the seed are."""
+    rng = np.random.default_rng([seed, zlib.crc32(workload.name.encode()), size])
+    inputs = workload.make_inputs(size, dtype, rng)
+    shape = np.shape(workload.by_hand(*inputs)[0])
+    cotangent = np.ones((), dtype) if workload.scalar else rng.standard_normal(shape).astype(dtype)
+    return _Question(inputs, cotangent, known_answer(workload, inputs, cotangent, dtype=dtype, rng=rng))
+
+
+def _compare(
+    one: _Comparison,
+    asked: _Question,
+    engines: Sequence[Engine],
+    book: _Book,
+    *,
+    rounds: int,
+    until: float,
+    deadline: float,
+) -> bool:
+    """Time one workload at one size on all engines; whether Ctrl-C ended it."""
+    entries = {engine.name: _timed(engine, one, asked) for engine in engines}
+    found = measure(
+        entries,
+        rounds=rounds,
+        rng=np.random.default_rng(one.size),
+        threads=book.threads,
+        deadline=until,
+        last_deadline=deadline,
+    )
+    elements = max(a.size for a in asked.inputs if isinstance(a, np.ndarray))
+    for engine in engines:
+        if engine.name in found.series:
+            book.add_series(engine, one, elements, found.series[engine.name])
+        elif engine.name in found.refused:
+            book.leave_out("refused", engine.name, one, found.refused[engine.name])
+    return found.interrupted
+
+
+def _timed(engine: Engine, one: _Comparison, asked: _Question) -> Timed:
+    answer = asked.answer.value_only() if one.what == "value" else asked.answer
+
+    def prepare() -> Callable[[], Any]:
+        return engine.prepare(one.workload, asked.inputs, one.what, asked.cotangent)
+
+    def checked(result: Any) -> Checked:
+        return check(answer, engine.to_arrays(result))
+
+    return Timed(prepare, checked)
