@@ -13,16 +13,14 @@ from harness.backends import Engine
 from harness.cases import Case
 from harness.programs import Instr, Program, Scalar, Spec
 
-FRAMEWORKS = [
-    name
-    for name, reason in backends.available().items()
-    if reason is None and name != "finite-differences"
-]
+FRAMEWORKS = [name for name, reason in backends.available().items() if reason is None and name != "finite-differences"]
 A = np.array([[0.3, 1.7, 0.9], [2.2, 0.4, 1.1]])
 B = np.array([[1.2, 0.6, 2.0], [0.5, 1.3, 0.8]])
 V = np.array([0.7, 1.9, 0.4])
 
-UNARY = "neg abs sign exp expm1 log log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh atan sigmoid relu clone"
+UNARY = (
+    "neg abs sign exp expm1 log log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh atan sigmoid relu clone"
+)
 BINARY = "add sub mul div pow maximum minimum logaddexp atan2"
 # (op, inputs, parameters, value by NumPy)
 SHAPED: list[tuple[str, tuple[Any, ...], dict[str, Any], Any]] = [
@@ -117,9 +115,7 @@ def single(
 
 def with_cotangent(case: Case, cotangent: Any) -> Case:
     """The same case with that cotangent for its one output."""
-    return Case(
-        case.program, case.primals, case.requires_grad, (cotangent,), case.dtype
-    )
+    return Case(case.program, case.primals, case.requires_grad, (cotangent,), case.dtype)
 
 
 def sound(outcome: Any) -> Any:
@@ -141,9 +137,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(
-        ValueError, match="unknown name 'tensorflow'; known: finite-differences, jax"
-    ):
+    with pytest.raises(ValueError, match="unknown name 'tensorflow'; known: finite-differences, jax"):
         backends.get("tensorflow")
 
 
@@ -157,9 +151,7 @@ def test_a_missing_framework_is_named_with_its_command(
         lambda name, *a: None if name == "torch" else real(name, *a),
     )
     backends._load.cache_clear()
-    with pytest.raises(
-        backends.BackendUnavailable, match=r'pip install "adjudge\[torch\]"'
-    ):
+    with pytest.raises(backends.BackendUnavailable, match=r'pip install "adjudge\[torch\]"'):
         backends.get("torch")
     assert "not installed" in str(backends.available()["torch"])
 
@@ -170,9 +162,7 @@ def test_a_backend_is_built_once() -> None:
 
 def test_every_table_has_the_whole_vocabulary(engine: Engine) -> None:
     for op in VOCABULARY:
-        assert (
-            engine.supports(Program((Spec(()),), (Instr(op, (0,)),), (1,))) is None
-        ), op
+        assert engine.supports(Program((Spec(()),), (Instr(op, (0,)),), (1,))) is None, op
 
 
 def test_an_unknown_op_is_unsupported(engine: Engine) -> None:
@@ -202,9 +192,7 @@ def test_shaped_op_has_its_value(
 
 
 @pytest.mark.parametrize("op", UNARY.split() + BINARY.split())
-def test_elementwise_gradient_matches_a_difference_quotient(
-    engine: Engine, op: str
-) -> None:
+def test_elementwise_gradient_matches_a_difference_quotient(engine: Engine, op: str) -> None:
     inputs = (A, B) if op in BINARY.split() else (A,)
     case = with_cotangent(single(op, inputs), np.ones_like(A))
     outcome = sound(engine.prepare(case)())
@@ -279,9 +267,7 @@ def test_an_int_input_takes_part_without_gradient(engine: Engine) -> None:
     ],
     ids=["expanded", "expanded-rows", "strided", "transposed", "negative-strides"],
 )
-def test_a_cotangent_of_any_layout_is_pulled_back(
-    engine: Engine, cotangent: Any
-) -> None:
+def test_a_cotangent_of_any_layout_is_pulled_back(engine: Engine, cotangent: Any) -> None:
     outcome = sound(engine.prepare(with_cotangent(single("mul", (A, B)), cotangent))())
     assert_same(outcome.grads[0], cotangent * B)
 
@@ -295,9 +281,7 @@ def test_size_zero_inputs_have_size_zero_gradients(engine: Engine) -> None:
 
 def test_an_output_without_cotangent_takes_no_part(engine: Engine) -> None:
     instrs = (Instr("sin", (0,)), Instr("exp", (0,)))
-    case = Case(
-        Program((Spec((3,)),), instrs, (1, 2)), (V,), (True,), (np.ones(3), None)
-    )
+    case = Case(Program((Spec((3,)),), instrs, (1, 2)), (V,), (True,), (np.ones(3), None))
     outcome = sound(engine.prepare(case)())
     assert len(outcome.values) == 2
     assert_same(outcome.grads[0], np.cos(V))
@@ -311,9 +295,7 @@ def test_a_root_cut_off_by_detach_has_no_gradient(engine: Engine) -> None:
 
 def test_an_output_returned_twice_counts_twice(engine: Engine) -> None:
     program = Program((Spec((3,)),), (Instr("square", (0,)),), (1, 1))
-    outcome = sound(
-        engine.prepare(Case(program, (V,), (True,), (np.ones(3), 2 * np.ones(3))))()
-    )
+    outcome = sound(engine.prepare(Case(program, (V,), (True,), (np.ones(3), 2 * np.ones(3))))())
     assert_same(outcome.grads[0], 6 * V)
 
 
@@ -378,9 +360,7 @@ def test_a_jitted_program_is_compiled_once_for_many_points() -> None:
         moved = Case(case.program, (V + shift,), case.requires_grad, case.cotangents)
         assert sound(backends.get("jax-jit").prepare(moved)()).failure is None
     assert jax_backend._compiled.cache_info().misses == 1
-    pulled: Any = jax_backend._compiled(
-        case.program, case.requires_grad, (True,), "float64"
-    )
+    pulled: Any = jax_backend._compiled(case.program, case.requires_grad, (True,), "float64")
     assert pulled._cache_size() == 1
 
 

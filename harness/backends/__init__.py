@@ -78,12 +78,8 @@ _ENTRIES: dict[str, _Entry] = {
         "torch",
         'pip install "adjudge[torch]"',
     ),
-    "jax": _Entry(
-        "harness.backends.jax_backend", "eager", "jax", 'pip install "adjudge[jax]"'
-    ),
-    "jax-jit": _Entry(
-        "harness.backends.jax_backend", "jitted", "jax", 'pip install "adjudge[jax]"'
-    ),
+    "jax": _Entry("harness.backends.jax_backend", "eager", "jax", 'pip install "adjudge[jax]"'),
+    "jax-jit": _Entry("harness.backends.jax_backend", "jitted", "jax", 'pip install "adjudge[jax]"'),
     "finite-differences": _Entry(
         "harness.oracles.finite_differences",
         "FiniteDifferences",
@@ -148,9 +144,7 @@ def missing_ops(program: Program, ops: Mapping[str, Callable[..., Any]]) -> str 
     return f"has no op {', '.join(lacking)}" if lacking else None
 
 
-def straighten(
-    program: Program, ops: Mapping[str, Callable[..., Any]]
-) -> Callable[[Sequence[Any]], list[Any]]:
+def straighten(program: Program, ops: Mapping[str, Callable[..., Any]]) -> Callable[[Sequence[Any]], list[Any]]:
     """Turn a program into one function from its inputs to its outputs, with every lookup done beforehand.
 
     It computes what `harness.programs.run` computes, without finding ops, literals and parameters again at each call.
@@ -162,9 +156,7 @@ def straighten(
     if lacking:
         raise ValueError(f"ops: the table {lacking}; it has {', '.join(sorted(ops))}")
     n, m = len(program.inputs), len(program.instrs)
-    rest: list[Any] = [
-        None
-    ] * m  # the slots that instructions define; literals follow behind them
+    rest: list[Any] = [None] * m  # the slots that instructions define; literals follow behind them
     steps: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
     for k, instr in enumerate(program.instrs):
         where = []
@@ -206,16 +198,12 @@ def basic_index(index: tuple[Any, ...]) -> tuple[Any, ...]:
 def _index_item(item: Any) -> Any:
     if isinstance(item, tuple):
         if len(item) != 4 or item[0] != "slice":
-            raise ValueError(
-                f"index: a slice is ('slice', start, stop, step), got {item!r}"
-            )
+            raise ValueError(f"index: a slice is ('slice', start, stop, step), got {item!r}")
         return slice(*item[1:])
     return Ellipsis if item == "..." else item
 
 
-def _probe(
-    op: str, *rows: Sequence[float], args: tuple[int | Scalar, ...] = (), **params: Any
-) -> Case:
+def _probe(op: str, *rows: Sequence[float], args: tuple[int | Scalar, ...] = (), **params: Any) -> Case:
     inputs = tuple(np.array(row, dtype=np.float64) for row in rows)
     instr = Instr(op, args or tuple(range(len(rows))), tuple(sorted(params.items())))
     program = Program(tuple(Spec(x.shape) for x in inputs), (instr,), (len(inputs),))
@@ -271,10 +259,7 @@ def measure_conventions(backend: Backend) -> dict[str, str]:
     Keys are op names, some with a word behind it for a second probe ("prod two zeros"). Backends keep the answer as a
     table, `conventions`, so that judgement needs no run; a test compares the two.
     """
-    return {
-        name: _describe(case, backend.prepare(case)())
-        for name, case in _probes().items()
-    }
+    return {name: _describe(case, backend.prepare(case)()) for name, case in _probes().items()}
 
 
 def _describe(case: Case, outcome: Outcome) -> str:

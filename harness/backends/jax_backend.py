@@ -19,20 +19,14 @@ import jax.scipy.special
 import numpy as np
 
 from harness.backends import basic_index, missing_ops, straighten
-from harness.cases import Case, Failure, Outcome, Thunk
+from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 
-__all__ = [
-    "CONVENTIONS",
-    "OPS",
-    "JaxBackend",
-    "eager",
-    "jitted",
-    "persist_compilations",
-]
+__all__ = ["CONVENTIONS", "OPS", "JaxBackend", "eager", "jitted", "persist_compilations"]
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_platforms", "cpu")
+_set: Callable[[str, Any], None] = jax.config.update
+_set("jax_enable_x64", True)
+_set("jax_platforms", "cpu")
 
 Dim = int | tuple[int, ...] | None
 
@@ -41,24 +35,18 @@ def _lifted(op: Callable[..., Any]) -> Callable[..., Any]:
     """Let an op with `dim` take a 0-d array as PyTorch does: as if it had one dimension of size 1."""
 
     def lifted(x: Any, **params: Any) -> Any:
-        return (
-            op(x.reshape(1), **params).reshape(()) if x.ndim == 0 else op(x, **params)
-        )
+        return op(x.reshape(1), **params).reshape(()) if x.ndim == 0 else op(x, **params)
 
     return lifted
 
 
-def _vector_norm(
-    x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False
-) -> Any:
+def _vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
     return jnp.linalg.vector_norm(x, ord=ord, axis=dim, keepdims=keepdim)
 
 
 def _expand(x: Any, *, shape: tuple[int, ...]) -> Any:
     own = (0,) * (len(shape) - x.ndim) + x.shape
-    return jnp.broadcast_to(
-        x, tuple(n if n != -1 else m for n, m in zip(shape, own, strict=True))
-    )
+    return jnp.broadcast_to(x, tuple(n if n != -1 else m for n, m in zip(shape, own, strict=True)))
 
 
 def _squeeze(x: Any, *, dim: int) -> Any:
@@ -66,12 +54,10 @@ def _squeeze(x: Any, *, dim: int) -> Any:
 
 
 def _gather(x: Any, *, dim: int, index: tuple[Any, ...]) -> Any:
-    where = np.array(index, dtype=np.int64).reshape(np.shape(index))
+    where: Array = np.array(index, dtype=np.int64).reshape(np.shape(index))
     dim %= x.ndim
     # PyTorch lets the index be smaller than x off the gathered dim; take_along_axis wants equal sizes there.
-    part = x[
-        tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(where.shape))
-    ]
+    part = x[tuple(slice(None) if d == dim else slice(n) for d, n in enumerate(where.shape))]
     return jnp.take_along_axis(part, where, axis=dim)
 
 
@@ -117,31 +103,15 @@ OPS: dict[str, Callable[..., Any]] = {
     "ne": operator.ne,
     "where": jnp.where,
     "clamp": lambda x, *, min=None, max=None: jnp.clip(x, min, max),
-    "sum": _lifted(
-        lambda x, *, dim=None, keepdim=False: jnp.sum(x, axis=dim, keepdims=keepdim)
-    ),
-    "mean": _lifted(
-        lambda x, *, dim=None, keepdim=False: jnp.mean(x, axis=dim, keepdims=keepdim)
-    ),
-    "amax": _lifted(
-        lambda x, *, dim=None, keepdim=False: jnp.max(x, axis=dim, keepdims=keepdim)
-    ),
-    "amin": _lifted(
-        lambda x, *, dim=None, keepdim=False: jnp.min(x, axis=dim, keepdims=keepdim)
-    ),
-    "prod": _lifted(
-        lambda x, *, dim=None, keepdim=False: jnp.prod(x, axis=dim, keepdims=keepdim)
-    ),
-    "logsumexp": _lifted(
-        lambda x, *, dim, keepdim=False: jax.scipy.special.logsumexp(
-            x, axis=dim, keepdims=keepdim
-        )
-    ),
+    "sum": _lifted(lambda x, *, dim=None, keepdim=False: jnp.sum(x, axis=dim, keepdims=keepdim)),
+    "mean": _lifted(lambda x, *, dim=None, keepdim=False: jnp.mean(x, axis=dim, keepdims=keepdim)),
+    "amax": _lifted(lambda x, *, dim=None, keepdim=False: jnp.max(x, axis=dim, keepdims=keepdim)),
+    "amin": _lifted(lambda x, *, dim=None, keepdim=False: jnp.min(x, axis=dim, keepdims=keepdim)),
+    "prod": _lifted(lambda x, *, dim=None, keepdim=False: jnp.prod(x, axis=dim, keepdims=keepdim)),
+    "logsumexp": _lifted(lambda x, *, dim, keepdim=False: jax.scipy.special.logsumexp(x, axis=dim, keepdims=keepdim)),
     "vector_norm": _lifted(_vector_norm),
     "var": _lifted(
-        lambda x, *, dim=None, correction=1, keepdim=False: jnp.var(
-            x, axis=dim, ddof=correction, keepdims=keepdim
-        )
+        lambda x, *, dim=None, correction=1, keepdim=False: jnp.var(x, axis=dim, ddof=correction, keepdims=keepdim)
     ),
     "cumsum": _lifted(lambda x, *, dim: jnp.cumsum(x, axis=dim)),
     "softmax": _lifted(lambda x, *, dim: jax.nn.softmax(x, axis=dim)),
@@ -198,14 +168,12 @@ Flags = tuple[bool, ...]
 
 def persist_compilations(folder: str | Path) -> None:
     """Keep compiled programs in `folder` and reuse them in later runs; holds for the process."""
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _set("jax_compilation_cache_dir", str(folder))
+    _set("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _set("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _pull_back(
-    program: Program, wanted: Flags, rooted: Flags
-) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _pull_back(program: Program, wanted: Flags, rooted: Flags) -> Callable[[Any, Any], tuple[Any, Any]]:
     """The function (inputs, cotangents of the rooted outputs) -> (outputs, grads of the wanted inputs)."""
     evaluate = straighten(program, OPS)
     diff = [i for i, w in enumerate(wanted) if w]
@@ -230,20 +198,14 @@ def _pull_back(
 
 
 @functools.lru_cache(maxsize=512)
-def _eager(
-    program: Program, wanted: Flags, rooted: Flags, dtype: str
-) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _eager(program: Program, wanted: Flags, rooted: Flags, dtype: str) -> Callable[[Any, Any], tuple[Any, Any]]:
     return _pull_back(program, wanted, rooted)
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(
-    program: Program, wanted: Flags, rooted: Flags, dtype: str
-) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _compiled(program: Program, wanted: Flags, rooted: Flags, dtype: str) -> Callable[[Any, Any], tuple[Any, Any]]:
     # dtype is part of the key so that dropping an entry drops the executables of that dtype alone.
-    compiled: Callable[[Any, Any], tuple[Any, Any]] = jax.jit(
-        _pull_back(program, wanted, rooted)
-    )
+    compiled: Callable[[Any, Any], tuple[Any, Any]] = jax.jit(_pull_back(program, wanted, rooted))
     return compiled
 
 
@@ -287,8 +249,7 @@ class JaxBackend:
             try:
                 values, grads = pull_back(inputs, cotangents)
                 return Outcome(
-                    tuple([np.array(y) for y in values]),
-                    tuple([None if g is None else np.array(g) for g in grads]),
+                    tuple([np.array(y) for y in values]), tuple([None if g is None else np.array(g) for g in grads])
                 )
             except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))

@@ -95,9 +95,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "amin": lambda x, *, dim=None, keepdim=False: torch.amin(x, _all(dim), keepdim),
     "prod": _prod,
     "logsumexp": lambda x, *, dim, keepdim=False: torch.logsumexp(x, dim, keepdim),
-    "vector_norm": lambda x, *, ord=2.0, dim=None, keepdim=False: (
-        torch.linalg.vector_norm(x, ord, dim, keepdim)
-    ),
+    "vector_norm": lambda x, *, ord=2.0, dim=None, keepdim=False: torch.linalg.vector_norm(x, ord, dim, keepdim),
     "var": lambda x, *, dim=None, correction=1, keepdim=False: torch.var(
         x, dim, correction=correction, keepdim=keepdim
     ),
@@ -117,9 +115,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "triu": torch.triu,
     "clone": torch.clone,
     "getitem": lambda x, *, index: x[basic_index(index)],
-    "index_select": lambda x, *, dim, index: torch.index_select(
-        x, dim, _long(index, (len(index),))
-    ),
+    "index_select": lambda x, *, dim, index: torch.index_select(x, dim, _long(index, (len(index),))),
     "gather": _gather,
     "matmul": torch.matmul,
     "dot": torch.dot,
@@ -170,13 +166,9 @@ def same_layout(array: Array) -> Any:
         return torch.from_numpy(np.array(array, order="C"))
     if array.flags.c_contiguous:
         return torch.from_numpy(np.array(array, order="C"))
-    extent = 1 + sum(
-        (n - 1) * (s // size) for n, s in zip(array.shape, strides, strict=True)
-    )
+    extent = 1 + sum((n - 1) * (s // size) for n, s in zip(array.shape, strides, strict=True))
     memory = np.lib.stride_tricks.as_strided(array, (extent,), (size,), writeable=False)
-    return torch.as_strided(
-        torch.from_numpy(memory.copy()), array.shape, [s // size for s in strides]
-    )
+    return torch.as_strided(torch.from_numpy(memory.copy()), array.shape, [s // size for s in strides])
 
 
 @dataclass(frozen=True)
@@ -211,9 +203,7 @@ class TorchBackend:
         def thunk() -> Outcome:
             try:
                 with quiet():
-                    inputs = [
-                        x.detach().requires_grad_() if r else x for x, r in marked
-                    ]
+                    inputs = [x.detach().requires_grad_() if r else x for x, r in marked]
                     outputs = evaluate(inputs)
                     roots, grads = [], []
                     for y, ct in zip(outputs, cotangents, strict=True):
@@ -258,8 +248,4 @@ def _no_warnings() -> Any:
 
 def _quiet(program: Program) -> Callable[[], Any]:
     """A context in which PyTorch's remark on var with too few elements is silent; costs nothing without var."""
-    return (
-        _no_warnings
-        if any(i.op == "var" for i in program.instrs)
-        else contextlib.nullcontext
-    )
+    return _no_warnings if any(i.op == "var" for i in program.instrs) else contextlib.nullcontext

@@ -1,0 +1,180 @@
+"""The reference tape as a backend: `reference_impl` runs the case as a user of it would.
+
+`OPS` is the spelling table: op name -> a callable that takes the op's tensors and its keyword parameters. The names are
+the reference's own, so the table only wraps what PyTorch spells otherwise than a program does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import reference_impl
+from harness.backends import basic_index, missing_ops, straighten
+from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.programs import Program
+
+__all__ = ["CONVENTIONS", "OPS", "ReferenceBackend"]
+
+_SAME_SPELLING = (
+    "neg abs sign exp expm1 log log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh atan sigmoid relu "
+    "maximum minimum logaddexp atan2 where clamp sum mean amax amin prod logsumexp var cumsum softmax log_softmax "
+    "reshape permute transpose unsqueeze squeeze flip tril triu clone matmul dot outer detach"
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def _indices(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    # The shape is given since an index without elements, ((), ()), does not show it.
+    return reference_impl.tensor(np.array(index, dtype=np.int64).reshape(shape))
+
+
+OPS: dict[str, Callable[..., Any]] = {name: getattr(reference_impl, name) for name in _SAME_SPELLING.split()} | {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "vector_norm": reference_impl.linalg.vector_norm,
+    "expand": lambda x, *, shape: x.expand(shape),
+    "cat": lambda *xs, dim=0: reference_impl.cat(xs, dim=dim),
+    "stack": lambda *xs, dim=0: reference_impl.stack(xs, dim=dim),
+    "getitem": lambda x, *, index: x[basic_index(index)],
+    "index_select": lambda x, *, dim, index: reference_impl.index_select(x, dim, _indices(index, (len(index),))),
+    "gather": lambda x, *, dim, index: reference_impl.gather(x, dim, _indices(index, np.shape(index))),
+}
+
+CONVENTIONS: dict[str, str] = {
+    "abs": "at [-1, 0, -0, 1]: [-1, 0, 0, 1]",
+    "relu": "at [-1, 0, -0, 1]: [0, 0, 0, 1]",
+    "sign": "at [-1, 0, 1]: [0, 0, 0]",
+    "clamp": "at [-1, 0, 0.5, 1, 2]: [0, 1, 1, 1, 0]",
+    "maximum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 0, 1]; [0.5, 1, 0]",
+    "minimum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 1, 0]; [0.5, 0, 1]",
+    "amax": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
+    "amin": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "vector_norm": "at [0, 0]: [0, 0]",
+    "vector_norm ord=1": "at [0, 1]: [0, 1]",
+    "sqrt": "at [0, 1, -1]: [inf, 0.5, nan]",
+    "rsqrt": "at [0, 1]: [-inf, -0.5]",
+    "log": "at [0, 1, -1]: [inf, 1, -1]",
+    "reciprocal": "at [0]: [-inf]",
+    "atan2": "at [0]; [0]: [0]; [-0]",
+    "pow": "at [0, 0, 0, 2, -2]; [0, 1, 2, 0, 2]: [0, 1, 0, 0, -4]; [0, 0, 0, 0.693147, nan]",
+    "pow exponent 0.0": "at [0, 2]: [0, 0]",
+    "pow exponent 0.5": "at [0, 4, -1]: [inf, 0.25, nan]",
+    "pow exponent 2": "at [0, -1]: [0, -2]",
+    "pow base 0.0": "at [0, 1, -1]: [0, 0, -inf]",
+    "where": "at [0, 1]: [nan, 0.5]",
+    "prod": "at [0, 2, 3]: [6, 0, 0]",
+    "prod two zeros": "at [0, 0, 3]: [0, 0, 0]",
+}
+
+
+@functools.lru_cache(maxsize=1024)
+def _evaluator(program: Program) -> Callable[[Sequence[Any]], list[Any]]:
+    return straighten(program, OPS)
+
+
+def _copy(array: Array) -> Any:
+    """A private copy with the strides of the array, stride 0 included: the tape must cope with any layout."""
+    if array.flags.c_contiguous or 0 not in array.strides:
+        return array.copy(order="K")
+    core = array[tuple(slice(0, 1) if s == 0 else slice(None) for s in array.strides)]
+    return np.broadcast_to(core.copy(order="K"), array.shape)
+
+
+@dataclass(frozen=True)
+class ReferenceBackend:
+    """The NumPy tape. Leaves are new at each call; its own exceptions become failures."""
+
+    name: str = "reference"
+
+    @property
+    def version(self) -> str:
+        """Version of NumPy, whose kernels do the arithmetic."""
+        return np.__version__
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """Measured derivatives at kinks and singular points."""
+        return CONVENTIONS
+
+    def supports(self, program: Program) -> str | None:
+        """None if every op is known, else the reason."""
+        return missing_ops(program, OPS)
+
+    def prepare(self, case: Case) -> Thunk:
+        """Copy the case; the thunk runs forward and backward on new leaves."""
+        evaluate = _evaluator(case.program)
+        Tensor, backward = reference_impl.Tensor, reference_impl.autograd.backward
+        marked = list(zip([_copy(x) for x in case.primals], case.requires_grad, strict=True))
+        cotangents = [None if ct is None else Tensor(_copy(ct)) for ct in case.cotangents]
+        wanted = [i for i, r in enumerate(case.requires_grad) if r]
+        quiet = _quiet(case.program)
+
+        def thunk() -> Outcome:
+            try:
+                with quiet():
+                    inputs = [Tensor(x) for x, _ in marked]
+                    for x, (_, r) in zip(inputs, marked, strict=True):
+                        if r:
+                            x.requires_grad_()
+                    outputs = evaluate(inputs)
+                    roots, grads = [], []
+                    for y, ct in zip(outputs, cotangents, strict=True):
+                        if ct is not None and y.requires_grad:
+                            roots.append(y)
+                            grads.append(ct)
+                    if roots:
+                        backward(roots, grads)
+            except Exception as error:  # noqa: BLE001  whatever the tape raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+            leaf_grads = [inputs[i].grad for i in wanted]
+            return Outcome(
+                tuple([y.array.copy() for y in outputs]),
+                tuple([None if g is None else g.array.copy() for g in leaf_grads]),
+            )
+
+        return thunk
+
+    def value_thunk(self, case: Case) -> Thunk:
+        """Forward only, under `no_grad`."""
+        evaluate = _evaluator(case.program)
+        inputs = [reference_impl.Tensor(_copy(x)) for x in case.primals]
+        quiet = _quiet(case.program)
+
+        def thunk() -> Outcome:
+            try:
+                with quiet(), reference_impl.no_grad():
+                    outputs = evaluate(inputs)
+            except Exception as error:  # noqa: BLE001  whatever the tape raises is its outcome
+                return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return Outcome(tuple([y.array.copy() for y in outputs]))
+
+        return thunk
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _quiet(program: Program) -> Callable[[], Any]:
+    """A context in which NumPy reports no overflow, and the tape makes no remark on a var of too few elements."""
+    return _silent if any(i.op == "var" for i in program.instrs) else functools.partial(np.errstate, all="ignore")

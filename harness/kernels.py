@@ -1,0 +1,147 @@
+"""The declared errors of kernels: how far each backend's op may be from the exact result, by dtype.
+
+`load_kernel_errors().lookup("torch", "float64", "exp")` gives the numbers that the bound of a verdict is made of: the
+result y of one application lies within ``k u |y| + a u scale + eta`` of the exact result of its exact inputs, where u
+is half the distance from 1 to the next number. The figures are measured against 200-bit ball arithmetic and enlarged by
+a margin; `adjudge doctor --kernels` measures them again. The file keeps what was measured beside what is declared, and
+the versions that it holds for.
+
+An op that adds up n terms has no number of its own but a `kind`: the formula, in which ``gamma_n = n u / (1 - n u)``
+holds for every order of summation, with or without fused multiply-add. Source: N. J. Higham, Accuracy and Stability of
+Numerical Algorithms, 2nd ed., sections 3.1 and 4.2.
+
+>>> load_kernel_errors().lookup("torch", "float64", "add").k
+1.0
+>>> load_kernel_errors().lookup("jax", "float32", "matmul").kind
+'gamma_n sum|terms|'
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["KINDS", "SCHEMA", "TABLE", "Declared", "KernelErrors", "gamma", "load_kernel_errors"]
+
+SCHEMA = 1
+TABLE = Path(__file__).with_name("kernel_errors.json")
+
+ELEMENTWISE = "k u |y| + a u scale + eta"
+EXACT = "exact"
+SUM = "gamma_n sum|terms|"
+
+# The formula of every op that is not elementwise. Terms of a sum are its addends; of a contraction, its products, whose
+# own rounding is one more u, so that n + 1 stands for n; mean divides once more.
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("sum", "cumsum"), SUM),
+    **dict.fromkeys(("matmul", "dot", "outer"), SUM),
+    "mean": SUM,
+    "prod": "gamma_n |y|",
+    "vector_norm": "gamma_(n+2) |y|",
+    "var": "gamma_(n+3) y + 2 gamma_n mean|x| sum|x - mean| / (n - correction)",
+    "softmax": "(n + 3 + 2 k_exp + |x - max| + sum_j y_j |x_j - max|) u |y|",
+    "logsumexp": "(n + k_exp + sum_j p_j |x_j - max| + (k_log + 1) |log s| + |y|) u",
+    "log_softmax": "(n + k_exp + sum_j p_j |x_j - max| + (k_log + 1) |log s| + |x - max| + |max| + |y|) u",
+    **dict.fromkeys(("amax", "amin", "clamp", "where", "detach", "clone", "gt", "ge", "lt", "le", "eq", "ne"), EXACT),
+    **dict.fromkeys(("reshape", "permute", "transpose", "expand", "unsqueeze", "squeeze", "flip"), EXACT),
+    **dict.fromkeys(("cat", "stack", "tril", "triu", "getitem", "index_select", "gather"), EXACT),
+    **dict.fromkeys(("getitem_adjoint", "zeros_like", "to"), EXACT),
+    **dict.fromkeys(("scatter_add", "index_add"), SUM),
+}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The declared error of one kernel.
+
+    Attributes:
+        k: relative part, in units of u; 0 for a kernel without rounding.
+        a: absolute part, in units of u times `scale`.
+        scale: what multiplies a: "" (no such part), "1", "max|args|" (the largest magnitude among the arguments of the
+            element) or "max|args| |y|" (that times the result: a relative error that grows with the argument).
+        eta: what underflow may add: 0, the smallest subnormal number, or the smallest normal one where results are flushed.
+        kind: the formula; for one that is not elementwise k, a and scale mean nothing.
+    """
+
+    k: float
+    a: float = 0.0
+    scale: str = ""
+    eta: float = 0.0
+    kind: str = ELEMENTWISE
+
+
+@dataclass(frozen=True)
+class KernelErrors:
+    """The table: declared errors by (backend, dtype, op), what was measured, and for which versions."""
+
+    declared: Mapping[tuple[str, str, str], Declared]
+    measured: Mapping[tuple[str, str, str], Mapping[str, Any]]
+    versions: Mapping[str, str]
+    flushes_subnormals: Mapping[tuple[str, str], bool]
+
+    def lookup(self, backend: str, dtype: str, op: str) -> Declared:
+        """The declared error of an op.
+
+        Raises:
+            KeyError: the table has no such backend, dtype or op.
+        """
+        found = self.declared.get((backend, dtype, op))
+        if found is not None:
+            return found
+        if (backend, dtype) not in self.flushes_subnormals:
+            known = ", ".join(f"{b} {d}" for b, d in self.flushes_subnormals)
+            raise KeyError(f"kernel errors: nothing is known of {backend} {dtype}; known: {known}")
+        if op not in KINDS:
+            raise KeyError(f"kernel errors: nothing is known of the op {op!r}")
+        return Declared(k=1.0 if KINDS[op] != EXACT else 0.0, eta=self.eta(backend, dtype), kind=KINDS[op])
+
+    def eta(self, backend: str, dtype: str) -> float:
+        """What underflow may add to any rounded result of that backend: the smallest normal or subnormal number."""
+        info = np.finfo(dtype)
+        return float(info.tiny if self.flushes_subnormals[backend, dtype] else info.smallest_subnormal)
+
+
+def gamma(n: float, u: float) -> float:
+    """The bound n u / (1 - n u) on n accumulated roundings; infinite when n u reaches 1.
+
+    >>> gamma(2, 2.0**-53) > 2 * 2.0**-53
+    True
+    """
+    return n * u / (1.0 - n * u) if n * u < 1.0 else float("inf")
+
+
+@functools.cache
+def load_kernel_errors(path: str | Path = TABLE) -> KernelErrors:
+    """Read the table, once.
+
+    Raises:
+        ValueError: the file is not a table of this schema.
+    """
+    try:
+        table = json.loads(Path(path).read_text())
+        schema = table["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"path: {path} is not a table of kernel errors: {error}") from error
+    if schema != SCHEMA:
+        raise ValueError(f"path: {path} has schema {schema!r}, this version reads {SCHEMA}")
+    declared: dict[tuple[str, str, str], Declared] = {}
+    measured: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    versions: dict[str, str] = {}
+    flushes: dict[tuple[str, str], bool] = {}
+    for backend, dtypes in table["backends"].items():
+        for dtype, block in dtypes.items():
+            versions[backend] = block["version"]
+            flushes[backend, dtype] = block["flushes_subnormals"]
+            for op, entry in block["ops"].items():
+                fields = {key: value for key, value in entry.items() if key != "measured"}
+                declared[backend, dtype, op] = Declared(**fields)
+                measured[backend, dtype, op] = entry["measured"]
+    frozen = MappingProxyType
+    return KernelErrors(frozen(declared), frozen(measured), frozen(versions), frozen(flushes))

@@ -1,0 +1,430 @@
+"""Measure how far the kernels of a backend are from the exact result, against 200-bit ball arithmetic.
+
+`measure("torch", "float64")` returns one entry an op, in the form that `harness.kernels` loads; `regenerate(path)` does
+so for every backend that is installed and writes the table. Errors are in units of u, half the distance from 1 to the
+next number: a correctly rounded kernel has 1 at most.
+
+Points are drawn over the whole exponent range of the dtype, in the ordinary range, near the zeros of the function, at
+its edges and in its saturated tails. Every kernel runs on a long array and on short ones, since vector and scalar code
+differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from numpy.typing import NDArray
+
+from harness import backends
+from harness.backends import Engine
+from harness.cases import Array, Case
+from harness.kernels import KINDS, SCHEMA, TABLE, Declared
+from harness.programs import Instr, Program, Scalar, Spec
+
+__all__ = ["BACKENDS", "DTYPES", "Probe", "measure", "probes", "regenerate"]
+
+BACKENDS = ("reference", "torch", "jax", "jax-jit")
+DTYPES = ("float64", "float32")
+BITS = 200
+MANY_BITS = 2400  # enough to reduce the largest float64 modulo pi
+MOSTLY_RELATIVE = 16.0  # a kernel with a larger relative error is declared with an absolute part
+MARGIN = 2.0  # declared = ceil(MARGIN * measured), at least 1
+
+Exact = Callable[..., Any]
+
+# name of a scale -> the scale of an element, from |exact result| and the largest |argument|
+SCALES: dict[str, Callable[[float, float], float]] = {
+    "1": lambda y, x: 1.0,
+    "max|args|": lambda y, x: x,
+    "max|args| |y|": lambda y, x: x * y,
+}
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + (-x).exp())
+
+
+def _logaddexp(a: Any, b: Any) -> Any:
+    high, low = (a, b) if a > b else (b, a)
+    return high + (low - high).exp().log1p()
+
+
+def _pow(a: Any, b: Any) -> Any:
+    if a == 0 and b == 0:
+        return arb(1)
+    if a == 0:
+        return arb(0) if b > 0 else arb.nan()
+    if a < 0:
+        if not b.is_integer():
+            return arb.nan()
+        size = ((-a).log() * b).exp()
+        return size if (b / 2).is_integer() else -size
+    return (a.log() * b).exp()
+
+
+def _sech2(x: Any) -> Any:
+    return 1 / x.cosh() ** 2
+
+
+def _slope_of_sigmoid(x: Any) -> Any:
+    e = (-abs(x)).exp()
+    return e / (1 + e) ** 2
+
+
+# op -> (value, derivative by each argument), as functions of balls
+EXACT: dict[str, tuple[Exact, tuple[Exact, ...]]] = {
+    "neg": (lambda x: -x, (lambda x: arb(-1),)),
+    "abs": (abs, (lambda x: x.sgn(),)),
+    "sign": (lambda x: x.sgn(), (lambda x: arb(0),)),
+    "relu": (lambda x: x.nonnegative_part(), (lambda x: arb(1) if x > 0 else arb(0),)),
+    "exp": (lambda x: x.exp(), (lambda x: x.exp(),)),
+    "expm1": (lambda x: x.expm1(), (lambda x: x.exp(),)),
+    "log": (lambda x: x.log(), (lambda x: 1 / x,)),
+    "log1p": (lambda x: x.log1p(), (lambda x: 1 / (1 + x),)),
+    "sqrt": (lambda x: x.sqrt(), (lambda x: x.rsqrt() / 2,)),
+    "rsqrt": (lambda x: x.rsqrt(), (lambda x: -x.rsqrt() / (2 * x),)),
+    "reciprocal": (lambda x: 1 / x, (lambda x: -1 / (x * x),)),
+    "square": (lambda x: x * x, (lambda x: 2 * x,)),
+    "sin": (lambda x: x.sin(), (lambda x: x.cos(),)),
+    "cos": (lambda x: x.cos(), (lambda x: -x.sin(),)),
+    "tan": (lambda x: x.tan(), (lambda x: 1 / x.cos() ** 2,)),
+    "sinh": (lambda x: x.sinh(), (lambda x: x.cosh(),)),
+    "cosh": (lambda x: x.cosh(), (lambda x: x.sinh(),)),
+    "tanh": (lambda x: x.tanh(), (_sech2,)),
+    "atan": (lambda x: x.atan(), (lambda x: 1 / (1 + x * x),)),
+    "sigmoid": (_sigmoid, (_slope_of_sigmoid,)),
+    "add": (lambda a, b: a + b, (lambda a, b: arb(1), lambda a, b: arb(1))),
+    "sub": (lambda a, b: a - b, (lambda a, b: arb(1), lambda a, b: arb(-1))),
+    "mul": (lambda a, b: a * b, (lambda a, b: b, lambda a, b: a)),
+    "div": (lambda a, b: a / b, (lambda a, b: 1 / b, lambda a, b: -a / (b * b))),
+    "pow": (_pow, (lambda a, b: b * _pow(a, b - 1), lambda a, b: _pow(a, b) * a.log())),
+    "maximum": (lambda a, b: a.max(b), (lambda a, b: arb(int(a > b)), lambda a, b: arb(int(b > a)))),
+    "minimum": (lambda a, b: a.min(b), (lambda a, b: arb(int(a < b)), lambda a, b: arb(int(b < a)))),
+    "logaddexp": (_logaddexp, (lambda a, b: _sigmoid(a - b), lambda a, b: _sigmoid(b - a))),
+    "atan2": (arb.atan2, (lambda a, b: b / (a * a + b * b), lambda a, b: -a / (a * a + b * b))),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One kernel at many points: the program's arguments, the points of its tensors, and the exact results.
+
+    `value` and `slopes` hold (rounded to 30 digits more than float64) balls; a ball that is not finite is no test.
+    """
+
+    op: str
+    args: tuple[int | Scalar, ...]
+    points: tuple[Array, ...]
+    value: tuple[Any, ...]
+    slopes: tuple[tuple[Any, ...], ...]
+
+
+def _evaluate(f: Exact, numbers: Sequence[float]) -> Any:
+    """The ball f(numbers) with at least 100 good bits, or nan."""
+    for bits in (BITS, MANY_BITS):
+        ctx.prec = bits
+        try:
+            y = f(*[arb(v) for v in numbers])
+        except (ValueError, ZeroDivisionError):
+            return arb.nan()
+        if not y.is_nan() and (y.is_exact() or y.rel_accuracy_bits() > 100):
+            return y
+    return arb.nan()
+
+
+@cache
+def probes(dtype: str, count: int) -> tuple[Probe, ...]:
+    """Every elementwise op with its points for that dtype and its exact results; computed once for all backends."""
+    found = []
+    before = ctx.prec
+    try:
+        for op, (value, slopes) in EXACT.items():
+            for args, points in _points(op, dtype, count):
+                rows = list(zip(*[_numbers(arg, points) for arg in args], strict=True))
+                tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
+                exact = tuple(_evaluate(value, row) for row in rows)
+                rates = tuple(tuple(_evaluate(slopes[k], row) for row in rows) for k in tensors)
+                found.append(Probe(op, args, points, exact, rates))
+    finally:
+        ctx.prec = before
+    return tuple(found)
+
+
+def _numbers(arg: int | Scalar, points: tuple[Array, ...]) -> list[float]:
+    if isinstance(arg, Scalar):
+        # A literal is a float64 that the framework rounds to the dtype of the tensor beside it.
+        return [float(points[0].dtype.type(arg.value))] * len(points[0])
+    return [float(v) for v in points[arg]]
+
+
+def _points(op: str, dtype: str, count: int) -> Iterator[tuple[tuple[int | Scalar, ...], tuple[Array, ...]]]:
+    rng = np.random.default_rng([len(op), *op.encode()])
+    if len(EXACT[op][1]) == 1:
+        yield (0,), (_clean(_line(op, rng, dtype, count), dtype),)
+        return
+    a, b = _pairs(op, rng, dtype, count)
+    yield (0, 1), (a, b)
+    some = _clean(np.concatenate([rng.uniform(-9, 9, count // 8), _spread(rng, dtype, count // 8)]), dtype)
+    if op in {"add", "sub", "mul", "div"}:
+        for literal in (3.0, 0.1):
+            yield (0, Scalar(literal)), (some,)
+            yield (Scalar(literal), 0), (some,)
+    if op == "pow":
+        for exponent in (2, 3, -1, -2, 7, 2.0, 3.0, 0.5, -0.5, 2.5, 1 / 3):
+            yield (0, Scalar(exponent)), (some if isinstance(exponent, int) else np.abs(some),)
+        for base in (2.0, 10.0, 0.3):
+            yield (Scalar(base), 0), (_clean(rng.uniform(-30, 30, count // 8), dtype),)
+
+
+def _clean(x: NDArray[np.float64], dtype: str) -> Array:
+    """To the dtype, without infinities and subnormal numbers: those have facts of their own."""
+    with np.errstate(all="ignore"):
+        y = x.astype(dtype)
+    tiny = np.finfo(y.dtype).tiny
+    return y[np.isfinite(y) & ((np.abs(y) >= tiny) | (y == 0))]
+
+
+def _spread(rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
+    """Both signs, exponents over the whole range of the dtype."""
+    info = np.finfo(dtype)
+    exponents = rng.uniform(info.minexp, info.maxexp - 1, count)
+    return np.ldexp(rng.uniform(0.5, 1.0, count), exponents.astype(int)) * rng.choice([-1.0, 1.0], count)
+
+
+def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
+    n = count // 6
+    info = np.finfo(dtype)
+    tiny = np.ldexp(rng.uniform(0.5, 1, n), -rng.integers(0, 60, n)) * rng.choice([-1.0, 1.0], n)
+    quarter_turns = rng.integers(-2000, 2000, n) * (math.pi / 2)
+    tails = rng.uniform(-1.0, 1.0, n) * math.log(float(info.max)) * 1.05
+    parts = [
+        _spread(rng, dtype, n),
+        rng.uniform(-10, 10, n),
+        tiny,
+        1.0 + tiny,  # the zero of log, the pole of nothing else
+        tails,
+        quarter_turns * (1 + rng.choice([0.0, 1e-7, 1e-4], n))
+        if op in {"sin", "cos", "tan"}
+        else rng.uniform(-1, 1, n),
+        np.array([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, float(info.max), -float(info.max), float(info.tiny)]),
+    ]
+    return np.concatenate(parts)
+
+
+def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[Array, Array]:
+    n = count // 4
+    info = np.finfo(dtype)
+    one, two = rng.uniform(-10, 10, n), rng.uniform(-10, 10, n)
+    near = np.ldexp(rng.uniform(0.5, 1, n), -rng.integers(0, 30, n)) * rng.choice([-1.0, 1.0], n)
+    wide, other = _spread(rng, dtype, n), _spread(rng, dtype, n)
+    if op == "pow":
+        base = np.abs(wide)
+        reach = math.log(float(info.max)) / np.maximum(np.abs(np.log(base)), 1e-3)
+        a = np.concatenate([np.abs(one), base, 1 + near / 4, -np.abs(np.round(one))])
+        b = np.concatenate(
+            [two, rng.uniform(-1, 1, n) * np.minimum(reach, 1e6), rng.uniform(-500, 500, n), np.round(two)]
+        )
+    else:
+        a = np.concatenate([one, wide, one, near])
+        b = np.concatenate([two, other, one * (1 + near) if op != "logaddexp" else -one * (1 + near), near * 0 + two])
+    with np.errstate(all="ignore"):
+        a, b = a.astype(dtype), b.astype(dtype)
+    good = np.isfinite(a) & np.isfinite(b)
+    good &= ((np.abs(a) >= info.tiny) | (a == 0)) & ((np.abs(b) >= info.tiny) | (b == 0))
+    return a[good], b[good]
+
+
+@dataclass
+class _Worst:
+    """The worst errors seen of one kernel."""
+
+    k: float = 0.0  # relative, over results that are normal numbers
+    at: tuple[float, ...] = ()
+    of_one: float = 0.0  # relative to the larger of 1 and the exact result
+    underflow: float = 0.0  # in smallest subnormal numbers, over exact results below the smallest normal one
+    lost: int = 0  # results that are not finite though the exact one is well inside the range
+    lost_at: tuple[float, ...] = ()
+    points: int = 0
+
+
+def _compare(
+    results: Array, exact: Sequence[Any], inputs: Sequence[Array], worst: _Worst
+) -> list[tuple[int, float, float]]:
+    """Update `worst`; return (point, |error|, |exact|) of every point that was compared."""
+    info = np.finfo(results.dtype)
+    u, tiny, top = float(info.eps) / 2, float(info.tiny), float(info.max) * (1 - 64 * float(info.eps))
+    least = arb(float(info.smallest_subnormal))
+    rows = []
+    for i, (y, e) in enumerate(zip(results.tolist(), exact, strict=True)):
+        if e.is_nan():
+            continue
+        size = float(abs(e).mid())
+        if size > top:
+            continue
+        worst.points += 1
+        at = tuple(float(x[i]) for x in inputs)
+        if not math.isfinite(y):
+            worst.lost += 1
+            worst.lost_at = at
+            continue
+        gap = abs(arb(y) - e)
+        error = float(gap.upper())
+        if gap.is_zero():
+            continue
+        if size < tiny:
+            worst.underflow = max(worst.underflow, float((gap / least).upper()))
+            continue
+        rows.append((i, error, size))
+        k = float((gap / abs(e)).upper()) / u  # in balls: u times a small result is below every float64
+        if k > worst.k:
+            worst.k, worst.at = k, at
+        worst.of_one = max(worst.of_one, error / max(1.0, size) / u)
+    return rows
+
+
+def _case(probe: Probe, points: tuple[Array, ...], dtype: str) -> Case:
+    program = Program(tuple(Spec(x.shape) for x in points), (Instr(probe.op, probe.args),), (len(points),))
+    return Case(program, points, (True,) * len(points), (np.ones(points[0].shape, dtype=dtype),), dtype)
+
+
+def _layouts(engine: Engine, probe: Probe, dtype: str) -> Iterator[tuple[slice, Case]]:
+    """The same points as one long array, and some of them in threes: vector code and the scalar code for remainders."""
+    n = len(probe.points[0])
+    yield slice(0, n), _case(probe, probe.points, dtype)
+    for start in range(0, min(n - 3, 300), 3):
+        part = slice(start * (n // 310 or 1), start * (n // 310 or 1) + 3)
+        yield part, _case(probe, tuple(x[part] for x in probe.points), dtype)
+
+
+def measure(backend: str, dtype: str, *, count: int = 3000) -> dict[str, Any]:
+    """Measure every elementwise kernel of a backend, forward and backward.
+
+    Args:
+        backend: name of an installed backend.
+        dtype: "float64" or "float32".
+        count: points an op, about.
+
+    Returns:
+        A mapping with "version", "flushes_subnormals" (results below the smallest normal number become 0, and so do
+        such inputs) and "ops": op -> the declared error and, under "measured", what was seen.
+
+    Raises:
+        RuntimeError: the backend failed on an op.
+    """
+    engine = backends.get(backend)
+    grouped: dict[str, list[Probe]] = {}
+    for probe in probes(dtype, count):
+        grouped.setdefault(probe.op, []).append(probe)
+    flushes = _flushes(engine, dtype)
+    before, ctx.prec = ctx.prec, BITS
+    try:
+        ops = {op: _entry(engine, group, dtype, flushes) for op, group in grouped.items()}
+    finally:
+        ctx.prec = before
+    return {"version": engine.version, "flushes_subnormals": flushes, "ops": ops}
+
+
+def _flushes(engine: Engine, dtype: str) -> bool:
+    """Whether a subnormal number times 2**60 is 0."""
+    x = np.array([np.finfo(dtype).tiny / 4] * 3, dtype=dtype)
+    program = Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0**60))),), (1,))
+    outcome = engine.value_thunk(Case(program, (x,), (False,), (None,), dtype))()
+    return not np.any(outcome.values[0])
+
+
+def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dict[str, Any]:
+    value = _Worst()
+    slopes = [_Worst() for _ in EXACT[group[0].op][1]]
+    rows: list[tuple[float, float, float]] = []  # |error|, |exact|, largest |argument|
+    for probe in group:
+        for part, case in _layouts(engine, probe, dtype):
+            outcome = engine.prepare(case)()
+            if outcome.failure is not None:
+                raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
+            seen = _compare(outcome.values[0], probe.value[part], case.primals, value)
+            largest = np.max(
+                np.abs(np.stack([np.abs(np.asarray(_numbers(a, case.primals))) for a in probe.args])), axis=0
+            )
+            rows += [(error, size, float(largest[i])) for i, error, size in seen]
+            tensors = [k for k, arg in enumerate(probe.args) if not isinstance(arg, Scalar)]
+            for k, exact, grad in zip(tensors, probe.slopes, outcome.grads, strict=True):
+                if grad is not None:
+                    _compare(grad, exact[part], case.primals, slopes[k])
+    declared = _declare(value, rows, dtype, flushes)
+    return {
+        **asdict(declared),
+        "measured": {
+            "k": _short(value.k),
+            "at": list(value.at),
+            "underflow": _short(value.underflow),
+            "lost": value.lost,
+            "lost_at": list(value.lost_at),
+            "points": value.points,
+            "vjp_ulps_measured": [_short(s.k / 2) for s in slopes],
+            "vjp_ulps_of_one": [_short(s.of_one / 2) for s in slopes],
+            "vjp_at": [list(s.at) for s in slopes],
+            "vjp_lost": [s.lost for s in slopes],
+        },
+    }
+
+
+def _declare(value: _Worst, rows: list[tuple[float, float, float]], dtype: str, flushes: bool) -> Declared:
+    info = np.finfo(dtype)
+    u, least, tiny = float(info.eps) / 2, float(info.smallest_subnormal), float(info.tiny)
+    if flushes:
+        eta = tiny
+    elif value.underflow > 0.5:
+        # More than a few of the smallest numbers: the kernel loses its digits on the way to them.
+        eta = math.ceil(MARGIN * value.underflow) * least if value.underflow < 64 else tiny
+    else:
+        eta = 0.0 if value.k == 0 else least
+    plain = _margin(value.k)
+    if value.k <= MOSTLY_RELATIVE:
+        return Declared(k=plain, eta=eta)
+    # Of the forms that cover every point, the one that allows least at the median point.
+    k = MOSTLY_RELATIVE / 2
+    choices = [(plain, Declared(k=plain, eta=eta))]
+    for scale, size_of in SCALES.items():
+        sizes = [size_of(y, largest) for _, y, largest in rows]
+        used = [(e, y, s) for (e, y, _), s in zip(rows, sizes, strict=True) if s >= tiny]
+        a = _margin(max((e - k * u * y) / s / u for e, y, s in used))
+        allowed = float(np.median([k + a * (s / y) for _, y, s in used]))
+        choices.append((allowed, Declared(k=k, a=a, scale=scale, eta=eta)))
+    return min(choices, key=lambda choice: choice[0])[1]
+
+
+def _margin(measured: float) -> float:
+    """0 stays 0 (an exact kernel), correct rounding stays 1; anything else gets the margin."""
+    return 0.0 if measured == 0 else 1.0 if measured <= 1 else float(math.ceil(MARGIN * measured))
+
+
+def _short(x: float) -> float:
+    return float(f"{x:.3g}")
+
+
+def regenerate(
+    path: str | Path = TABLE, *, count: int = 3000, progress: Callable[[str], None] = lambda text: None
+) -> None:
+    """Measure every installed backend and write the table of declared errors; others keep what the file says of them."""
+    path = Path(path)
+    table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"backends": {}}
+    table |= {"schema": SCHEMA, "kinds": KINDS, "margin": MARGIN, "machine": platform.processor() or platform.machine()}
+    missing = backends.available()
+    for backend in BACKENDS:
+        if missing[backend] is not None:
+            continue
+        for dtype in DTYPES:
+            progress(f"{backend} {dtype}")
+            table["backends"].setdefault(backend, {})[dtype] = measure(backend, dtype, count=count)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(table, indent=1) + "\n")
+    temporary.replace(path)
