@@ -1,0 +1,651 @@
+"""Hypothesis strategies for sessions of tape actions, valid by construction apart from mistakes made on purpose.
+
+`sessions()` draws a list of intentions: a kind of action and four small numbers. `build` turns any such list into a
+session: a light model of the tape (shapes, who requires grad, which graphs are freed, which saved values were written
+to) decides which name a number stands for, and an intention that cannot be carried out is left out. Because each
+intention means something by itself, deleting any of them leaves a session: that is what makes failures shrink well.
+
+Values are small integers and halves, and the model bounds the bits that a result or a gradient can need, so that
+arithmetic is exact in float64 and two frameworks must agree in every bit.
+
+Kept out: writes through `.data` and `numpy()`, in-place ops on the outputs of unbind and split, views taken under
+`no_grad` of what requires grad, writes to expanded tensors, and views that become leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from harness.programs import Param
+from harness.sessions import Action, Session
+
+__all__ = ["Intention", "build", "intentions", "sessions"]
+
+Shape = tuple[int, ...]
+SHAPES: tuple[Shape, ...] = ((), (2,), (3,), (2, 3), (1,), (2, 1), (1, 3), (2, 2), (0,))
+FULL = ("slice", None, None, None)
+MAX_BITS = 30
+MAX_NAMES = 8
+
+# How often each kind is intended.
+WEIGHTS = {
+    "leaf": 4,
+    "unary": 4,
+    "binary": 6,
+    "sum": 4,
+    "view": 3,
+    "getitem": 2,
+    "in_place": 4,
+    "setitem": 2,
+    "detach": 3,
+    "detach_": 1,
+    "requires_grad_": 1,
+    "retain_grad": 1,
+    "assign_grad": 1,
+    "zero_grad": 2,
+    "clear_grad": 2,
+    "take_grad": 1,
+    "backward": 8,
+    "backward_many": 1,
+    "grad": 2,
+    "sgd_step": 2,
+    "enter": 1,
+    "exit": 1,
+    "alias": 1,
+    "drop": 1,
+}
+
+
+@dataclass(frozen=True)
+class Intention:
+    """What to do next; the numbers pick names, shapes and values from whatever is there when it is carried out."""
+
+    kind: str
+    a: int = 0
+    b: int = 0
+    c: int = 0
+    d: int = 0
+
+
+@dataclass(eq=False)
+class _Node:
+    """A recorded op: what it leads to, and the (storage, version) pairs that it saved."""
+
+    parents: tuple[_Node, ...] = ()
+    saved: tuple[tuple[_Storage, int], ...] = ()
+    freed: bool = False
+
+
+@dataclass(eq=False)
+class _Storage:
+    version: int = 0
+
+
+@dataclass(eq=False)
+class _Family:
+    """A tensor and its views: they share one history.
+
+    Attributes:
+        protected: the root is a leaf that requires grad, so writes need grad mode off.
+        retains_grad: one of them retains its grad; what becomes of that when it is written to is left out.
+    """
+
+    protected: bool = False
+    retains_grad: bool = False
+
+
+@dataclass(eq=False)
+class _Tensor:
+    """What the model knows of a tensor: values need at most `whole` bits before the point and `part` bits after it."""
+
+    shape: Shape
+    whole: int
+    part: int
+    requires_grad: bool = False
+    node: _Node | None = None
+    storage: _Storage = field(default_factory=_Storage)
+    family: _Family = field(default_factory=_Family)
+    is_view: bool = False
+    expanded: bool = False
+    is_leaf: bool = True
+    grad: tuple[int, int] | None = None
+
+    @property
+    def saved(self) -> tuple[_Storage, int]:
+        return self.storage, self.storage.version
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def _values(shape: Shape, seed: int) -> Param:
+    """Nested tuples of integers from -3 to 3, and 0.5; the seed 0 gives ones."""
+    count = iter(range(10_000))
+
+    def make(rest: Shape) -> Param:
+        if rest:
+            return tuple(make(rest[1:]) for _ in range(rest[0]))
+        k = next(count)
+        return 1.0 if seed == 0 else (2.0, -1.0, 0.0, 3.0, 1.0, -2.0, 0.5, -3.0)[(seed + k * (1 + seed % 3)) % 8]
+
+    return make(shape)
+
+
+def _broadcast(a: Shape, b: Shape) -> Shape | None:
+    out = []
+    for k in range(1, max(len(a), len(b)) + 1):
+        m, n = (s[-k] if k <= len(s) else 1 for s in (a, b))
+        if m != n and 1 not in (m, n):
+            return None
+        out.append(n if m == 1 else m)
+    return tuple(reversed(out))
+
+
+class _Model:
+    """The tape as far as it takes to intend what is possible. Each method returns an action or None."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, _Tensor] = {}
+        self.made = 0
+        self.modes: list[bool] = [True]
+        # relu and abs do not go with create_graph: whether a derivative that is 0 has a graph is nobody's promise.
+        self.has_kinks = False
+        self.has_second_order = False
+
+    # Names and choices
+
+    def pick(self, number: int, *, where: Callable[[_Tensor], object] | None = None) -> tuple[str, _Tensor] | None:
+        """The name that the number stands for, counted from the newest, among those that `where` admits."""
+        names = [name for name in reversed(self.tensors) if where is None or where(self.tensors[name])]
+        if not names:
+            return None
+        name = names[number % len(names)]
+        return name, self.tensors[name]
+
+    def bind(self, tensor: _Tensor, choice: int) -> str:
+        """Bind a new name, or (seldom, and always when there are many) an old one."""
+        if self.tensors and (choice % 8 == 7 or len(self.tensors) >= MAX_NAMES):
+            name = list(self.tensors)[choice % len(self.tensors)]
+        else:
+            name = f"t{self.made}"
+            self.made += 1
+        self.tensors.pop(name, None)
+        self.tensors[name] = tensor
+        return name
+
+    def record(self, result: _Tensor, inputs: Sequence[_Tensor], saved: Sequence[_Tensor]) -> _Tensor:
+        if self.modes[-1] and any(t.requires_grad for t in inputs):
+            result.requires_grad, result.is_leaf = True, False
+            parents = tuple(t.node for t in inputs if t.node is not None)
+            result.node = _Node(parents, tuple(t.saved for t in saved))
+        return result
+
+    def reach(self, roots: Sequence[_Node]) -> list[_Node]:
+        seen: dict[int, _Node] = {}
+        stack = list(roots)
+        while stack:
+            node = stack.pop()
+            if id(node) not in seen:
+                seen[id(node)] = node
+                stack.extend(node.parents)
+        return list(seen.values())
+
+    def runs(self, tensor: _Tensor) -> bool:
+        """Say whether a backward from the tensor meets neither freed nor overwritten values."""
+        if tensor.node is None:
+            return False
+        return all(
+            not (node.freed and node.saved) and all(storage.version == version for storage, version in node.saved)
+            for node in self.reach([tensor.node])
+        )
+
+    def admits(self, op: str) -> bool:
+        kink = op in ("relu", "abs", "relu_", "abs_")
+        self.has_kinks |= kink and not self.has_second_order
+        return not (kink and self.has_second_order)
+
+    # Making tensors
+
+    def leaf(self, i: Intention) -> Action | None:
+        shape = SHAPES[i.a % len(SHAPES)]
+        wants = i.b % 4 != 3
+        tensor = _Tensor(shape, 2, 1, wants, _Node() if wants else None, family=_Family(wants))
+        values = _values(shape, i.c)
+        return Action("leaf", self.bind(tensor, i.d), params={"values": values, "requires_grad": wants})
+
+    def unary(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None:
+            return None
+        name, x = picked
+        op = ("neg", "square", "relu", "clone", "abs")[i.b % 5]
+        if not self.admits(op):
+            return None
+        factor = 2 if op == "square" else 1
+        y = _Tensor(x.shape, x.whole * factor, x.part * factor)
+        if y.whole + y.part > MAX_BITS:
+            return None
+        self.record(y, [x], {"square": [x], "abs": [x], "relu": [y]}.get(op, []))
+        return Action("unary", self.bind(y, i.d), (name,), {"op": op})
+
+    def binary(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None:
+            return None
+        name, x = picked
+        op = ("mul", "add", "sub")[i.c % 3]
+        careless = i.d % 16 == 15
+        other = self.pick(i.b, where=lambda t: careless or _broadcast(x.shape, t.shape) is not None)
+        if other is None or i.b % 5 == 4:
+            number = (2, 0.5, -1, 0)[i.b // 5 % 4]
+            y = _Tensor(x.shape, x.whole + 2, x.part + 1)
+            if y.whole + y.part > MAX_BITS:
+                return None
+            self.record(y, [x], [])
+            return Action("binary", self.bind(y, i.d), (name,), {"op": op, "number": number})
+        other_name, w = other
+        shape = _broadcast(x.shape, w.shape)
+        if shape is None:
+            return Action("binary", f"t{self.made}", (name, other_name), {"op": op})
+        if op == "mul":
+            y = _Tensor(shape, x.whole + w.whole, x.part + w.part)
+        else:
+            y = _Tensor(shape, max(x.whole, w.whole) + 1, max(x.part, w.part))
+        if y.whole + y.part > MAX_BITS:
+            return None
+        saved = [*([x] if w.requires_grad else []), *([w] if x.requires_grad else [])] if op == "mul" else []
+        self.record(y, [x, w], saved)
+        return Action("binary", self.bind(y, i.d), (name, other_name), {"op": op})
+
+    def sum(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None:
+            return None
+        name, x = picked
+        params: dict[str, Param] = {}
+        shape: Shape = ()
+        if x.shape and i.b % 3 == 2:
+            dim = i.c % len(x.shape)
+            keepdim = bool(i.c // 4 % 2)
+            params = {"dim": dim, "keepdim": keepdim}
+            shape = (*x.shape[:dim], *([1] if keepdim else []), *x.shape[dim + 1 :])
+        y = _Tensor(shape, x.whole + 3, x.part)
+        if y.whole + y.part > MAX_BITS:
+            return None
+        self.record(y, [x], [])
+        return Action("sum", self.bind(y, i.d), (name,), params)
+
+    def viewed(self, x: _Tensor, shape: Shape, *, expanded: bool = False) -> _Tensor | None:
+        if x.requires_grad and not self.modes[-1]:
+            return None
+        y = _Tensor(shape, x.whole, x.part, storage=x.storage, family=x.family, is_view=True)
+        y.expanded = expanded or x.expanded
+        return self.record(y, [x], [])
+
+    def view(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None:
+            return None
+        name, x = picked
+        rank = len(x.shape)
+        op = ("reshape", "transpose", "unsqueeze", "expand", "flatten", "permute")[i.b % 6]
+        params: dict[str, Param] = {}
+        if op == "reshape":
+            shape = ((x.size,), (1, x.size), (*x.shape, 1), tuple(reversed(x.shape)))[i.c % 4]
+            params = {"shape": shape}
+        elif op == "transpose" and rank >= 2:
+            shape = (x.shape[1], x.shape[0], *x.shape[2:])
+            params = {"dim0": 0, "dim1": 1}
+        elif op == "unsqueeze" and rank < 3:
+            dim = i.c % (rank + 1)
+            shape = (*x.shape[:dim], 1, *x.shape[dim:])
+            params = {"dim": dim}
+        elif op == "expand" and rank < 3:
+            shape = (2, *(3 if n == 1 and i.c % 2 else n for n in x.shape))
+            params = {"shape": shape}
+        elif op == "permute" and rank >= 2:
+            shape = tuple(reversed(x.shape))
+            params = {"dims": tuple(reversed(range(rank)))}
+        elif op == "flatten" and rank != 1:
+            shape = (x.size,)
+        else:
+            return None
+        y = self.viewed(x, shape, expanded=op == "expand")
+        return None if y is None else Action("view", self.bind(y, i.d), (name,), {"op": op, **params})
+
+    def index(self, shape: Shape, b: int, c: int) -> tuple[tuple[Param, ...], Shape]:
+        """A basic index into a tensor of rank 1 or more with elements, and the shape of what it selects.
+
+        Slices that select everything are left out: PyTorch calls a write through one a write to the tensor itself.
+        """
+        n = shape[0]
+        if b % 3 == 0:
+            return (c % n,), shape[1:]
+        if b % 3 == 1:
+            start = 1 + c % n
+            return (("slice", start, None, None),), (n - start, *shape[1:])
+        return ("...", ("slice", None, None, 2)), (*shape[:-1], -(-shape[-1] // 2))
+
+    def getitem(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: t.shape and t.size)
+        if picked is None:
+            return None
+        name, x = picked
+        index, shape = self.index(x.shape, i.b, i.c)
+        y = self.viewed(x, shape)
+        return None if y is None else Action("getitem", self.bind(y, i.d), (name,), {"index": index})
+
+    def detach(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None:
+            return None
+        name, x = picked
+        y = _Tensor(x.shape, x.whole, x.part, storage=x.storage, expanded=x.expanded)
+        return Action("detach", self.bind(y, i.d), (name,))
+
+    def alias(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None or len(self.tensors) >= MAX_NAMES:
+            return None
+        return Action("alias", self.bind(picked[1], 0), (picked[0],))
+
+    def drop(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a)
+        if picked is None or len(self.tensors) < 2:
+            return None
+        del self.tensors[picked[0]]
+        return Action("drop", args=(picked[0],))
+
+    # Writing
+
+    def writable(self, t: _Tensor) -> bool:
+        """Say whether a write to t is allowed: not to an expanded tensor, not to a leaf that requires grad."""
+        return not t.expanded and not t.family.retains_grad and not (self.modes[-1] and t.family.protected)
+
+    def written(self, x: _Tensor, other: _Tensor | None, whole: int, part: int, saved: Sequence[_Tensor]) -> None:
+        """Note a write to x: version, bits of all that share the storage, and the history of the whole family."""
+        x.storage.version += 1
+        node = None
+        inputs = [t for t in (x, other) if t is not None]
+        if self.modes[-1] and any(t.requires_grad for t in inputs):
+            node = _Node(tuple(t.node for t in inputs if t.node is not None), tuple(t.saved for t in saved))
+        for t in self.tensors.values():
+            if t.storage is x.storage:
+                t.whole, t.part = max(t.whole, whole), max(t.part, part)
+                if node is not None and t.family is x.family:
+                    t.requires_grad, t.is_leaf = True, False
+                    t.node = _Node((node, *([t.node] if t.node is not None and t is not x else [])))
+
+    def in_place(self, i: Intention) -> Action | None:
+        careless = i.d % 16 == 15
+        picked = self.pick(i.a, where=lambda t: not t.expanded and (careless or self.writable(t)))
+        if picked is None:
+            return None
+        name, x = picked
+        op = ("add_", "mul_", "zero_", "copy_", "sub_", "neg_", "fill_", "relu_", "square_", "abs_")[i.b % 10]
+        if op in ("zero_", "neg_", "relu_", "abs_", "square_", "fill_"):
+            factor = 2 if op == "square_" else 1
+            if (x.whole + x.part) * factor > MAX_BITS or not self.admits(op):
+                return None
+            number: dict[str, Param] = {"number": (1, 2.5, 0)[i.c % 3]} if op == "fill_" else {}
+            if not (careless and not self.writable(x)):
+                whole, part = max(3, x.whole * factor), max(1, x.part * factor)
+                # square_ and abs_ save what they overwrite: a backward through them has to fail.
+                self.written(x, None, whole, part, [x] if op in ("square_", "abs_") else [])
+            return Action("in_place", args=(name,), params={"op": op, **number})
+        other = self.pick(i.c, where=lambda t: _broadcast(x.shape, t.shape) == x.shape and t.storage is not x.storage)
+        if other is None or i.c % 3 == 2:
+            if op == "copy_":
+                return None
+            whole, part = x.whole + 2, x.part + 1
+            if whole + part > MAX_BITS:
+                return None
+            if not (careless and not self.writable(x)):
+                self.written(x, None, whole, part, [])
+            return Action("in_place", args=(name,), params={"op": op, "number": (2, -1, 0.5, 0)[i.c // 3 % 4]})
+        other_name, w = other
+        whole, part = max(x.whole, w.whole) + 1, max(x.part, w.part)
+        if op == "mul_":
+            whole, part = x.whole + w.whole, x.part + w.part
+        if whole + part > MAX_BITS:
+            return None
+        if not (careless and not self.writable(x)):
+            saved = [*([w] if x.requires_grad else []), *([x] if w.requires_grad else [])] if op == "mul_" else []
+            before = [t.saved for t in saved]
+            self.written(x, w, whole, part, [])
+            if x.node is not None:
+                x.node.saved = tuple(before)
+        return Action("in_place", args=(name, other_name), params={"op": op})
+
+    def setitem(self, i: Intention) -> Action | None:
+        careless = i.d % 16 == 15
+        picked = self.pick(
+            i.a, where=lambda t: t.shape and t.size and not t.expanded and (careless or self.writable(t))
+        )
+        if picked is None:
+            return None
+        name, x = picked
+        index, shape = self.index(x.shape, i.b, i.b // 3)
+        other = self.pick(i.c, where=lambda t: _broadcast(shape, t.shape) == shape and t.storage is not x.storage)
+        fails = careless and not self.writable(x)
+        if other is None or i.c % 3 == 2:
+            if not fails:
+                self.written(x, None, max(3, x.whole), max(1, x.part), [])
+            return Action("setitem", args=(name,), params={"index": index, "number": (5, 0, 0.5)[i.c // 3 % 3]})
+        other_name, w = other
+        if not fails:
+            self.written(x, w, max(x.whole, w.whole), max(x.part, w.part), [])
+        return Action("setitem", args=(name, other_name), params={"index": index})
+
+    # Flags and gradients
+
+    def detach_(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: not t.is_view)
+        if picked is None:
+            return None
+        name, x = picked
+        x.requires_grad, x.is_leaf, x.node, x.family = False, True, None, _Family()
+        return Action("detach_", args=(name,))
+
+    def requires_grad_(self, i: Intention) -> Action | None:
+        careless = i.d % 16 == 15
+        picked = self.pick(i.a, where=lambda t: (t.is_leaf or careless) and not t.is_view and not self.has_views(t))
+        if picked is None:
+            return None
+        name, x = picked
+        flag = i.b % 4 != 3
+        if x.is_leaf:
+            x.requires_grad = flag
+            x.node = (x.node or _Node()) if flag else None
+            x.family.protected = flag
+        return Action("requires_grad_", args=(name,), params={"flag": flag})
+
+    def has_views(self, x: _Tensor) -> bool:
+        return any(t.family is x.family and t is not x for t in self.tensors.values())
+
+    def retain_grad(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: t.requires_grad or i.d % 16 == 15)
+        if picked is None:
+            return None
+        picked[1].family.retains_grad |= not picked[1].is_leaf
+        return Action("retain_grad", args=(picked[0],))
+
+    def assign_grad(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: t.is_leaf)
+        if picked is None:
+            return None
+        name, x = picked
+        shape = (2, *x.shape) if i.d % 16 == 15 else x.shape
+        if shape == x.shape:
+            x.grad = (2, 1)
+        return Action("assign_grad", args=(name,), params={"values": _values(shape, i.c)})
+
+    def with_grad(self, i: Intention) -> tuple[str, _Tensor] | None:
+        return self.pick(i.a, where=lambda t: t.is_leaf and (t.grad is not None or i.d % 16 == 15))
+
+    def zero_grad(self, i: Intention) -> Action | None:
+        picked = self.with_grad(i)
+        return None if picked is None else Action("zero_grad", args=(picked[0],))
+
+    def clear_grad(self, i: Intention) -> Action | None:
+        picked = self.with_grad(i)
+        if picked is None:
+            return None
+        picked[1].grad = None
+        return Action("clear_grad", args=(picked[0],))
+
+    def take_grad(self, i: Intention) -> Action | None:
+        picked = self.with_grad(i)
+        if picked is None or picked[1].grad is None:
+            return None if picked is None else Action("take_grad", f"t{self.made}", (picked[0],))
+        name, x = picked
+        whole, part = picked[1].grad
+        # Writes to the buffer would have to be tracked in the bits of x.grad: it is only read.
+        g = _Tensor(x.shape, whole, part, expanded=True)
+        return Action("take_grad", self.bind(g, i.d), (name,))
+
+    def sgd_step(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: t.is_leaf and t.requires_grad and t.grad is not None and not t.expanded)
+        if picked is None or picked[1].grad is None:
+            return None
+        name, x = picked
+        whole, part = max(x.whole, picked[1].grad[0]) + 2, max(x.part, picked[1].grad[1]) + 1
+        if whole + part > MAX_BITS:
+            return None
+        x.storage.version += 1
+        for t in self.tensors.values():
+            if t.storage is x.storage:
+                t.whole, t.part = whole, part
+        return Action("sgd_step", args=(name,), params={"rate": (1, 0.5, 2)[i.b % 3]})
+
+    # Backward
+
+    def ran(self, roots: Sequence[_Tensor], *, keep: bool) -> None:
+        whole = max(t.whole for t in roots) + 8
+        part = max(t.part for t in roots) + 1
+        reached = self.reach([t.node for t in roots if t.node is not None])
+        if not keep:
+            for node in reached:
+                node.freed = True
+        ids = {id(node) for node in reached}
+        for t in self.tensors.values():
+            if t.is_leaf and t.requires_grad and id(t.node) in ids:
+                old = t.grad or (0, 0)
+                t.grad = (max(old[0], whole) + 1, max(old[1], part))
+
+    def flags(self, i: Intention) -> dict[str, Param]:
+        choice = i.c % 6
+        if choice == 3 and not self.has_kinks:
+            self.has_second_order = True
+            return {"create_graph": True}
+        return {"retain_graph": True} if choice in (1, 5) else {}
+
+    def root(self, number: int, *, careless: bool) -> tuple[str, _Tensor] | None:
+        if careless:
+            return self.pick(number)
+        return self.pick(number, where=lambda t: t.requires_grad and self.runs(t))
+
+    def backward(self, i: Intention) -> Action | None:
+        careless = i.d % 16 == 15
+        picked = self.root(i.a, careless=careless)
+        if picked is None:
+            return None
+        name, y = picked
+        flags = self.flags(i)
+        params: dict[str, Param] = dict(flags)
+        if y.size != 1 or i.b % 4 == 3:
+            shape = y.shape
+            if careless:
+                shape = (1, *y.shape)
+            if not careless or i.b % 2:
+                params["gradient"] = _values(shape, i.b)
+        inputs: tuple[str, ...] = ()
+        if i.b % 5 == 4:
+            chosen = self.pick(i.d, where=lambda t: t.requires_grad or careless)
+            inputs = () if chosen is None else (chosen[0],)
+        if self.runs(y):
+            self.ran([y], keep=bool(flags))
+            for t in (self.tensors[n] for n in inputs):
+                t.family.retains_grad |= not t.is_leaf
+                t.grad = (y.whole + 9, y.part + 1)
+        return Action("backward", args=(name, *inputs), params=params)
+
+    def backward_many(self, i: Intention) -> Action | None:
+        first, second = (self.root(k, careless=False) for k in (i.a, i.b))
+        if first is None or second is None:
+            return None
+        names, roots = (first[0], second[0]), (first[1], second[1])
+        gradients = tuple(None if t.size == 1 else _values(t.shape, i.d) for t in roots)
+        flags = self.flags(i)
+        self.ran(roots, keep=bool(flags))
+        return Action("backward_many", args=names, params={"gradients": gradients, **flags})
+
+    def grad(self, i: Intention) -> Action | None:
+        picked = self.root(i.a, careless=False)
+        if picked is None:
+            return None
+        name, y = picked
+        assert y.node is not None
+        ids = {id(node) for node in self.reach([y.node])}
+        careless = i.d % 16 == 15
+        wanted = self.pick(i.b, where=lambda t: careless or (t.node is not None and id(t.node) in ids))
+        if wanted is None or y.whole + y.part + 10 > MAX_BITS:
+            return None
+        x_name, x = wanted
+        params = self.flags(i)
+        if y.size != 1:
+            params = {**params, "gradient": _values(y.shape, i.d)}
+        if x.node is None or id(x.node) not in ids:
+            return Action("grad", f"t{self.made}", (name, x_name), params)
+        if "retain_graph" not in params and "create_graph" not in params:
+            for node in self.reach([y.node]):
+                node.freed = True
+        g = _Tensor(x.shape, y.whole + 9, y.part + 1)
+        if "create_graph" in params:
+            # Which leaves the gradient depends on is not modelled: nobody goes backward from it on purpose.
+            g.is_leaf = False
+        return Action("grad", self.bind(g, i.d), (name, x_name), params)
+
+    # Modes
+
+    def enter(self, i: Intention) -> Action | None:
+        if len(self.modes) > 3:
+            return None
+        self.modes.append(bool(i.a % 2))
+        return Action("enter", params={"mode": ("no_grad", "enable_grad")[i.a % 2]})
+
+    def exit(self, i: Intention) -> Action | None:
+        if len(self.modes) == 1:
+            return None
+        self.modes.pop()
+        return Action("exit")
+
+
+def build(intended: Sequence[Intention]) -> Session:
+    """Carry out the intentions in order on the model; return the session of those that were possible."""
+    model = _Model()
+    actions: list[Action] = []
+    for intention in intended:
+        if not model.tensors:
+            intention = Intention("leaf", intention.a, intention.b, intention.c, 0)
+        action = getattr(model, intention.kind)(intention)
+        if action is not None:
+            actions.append(action)
+    return Session(tuple(actions))
+
+
+def intentions() -> st.SearchStrategy[Intention]:
+    """One kind of action and four numbers; they shrink towards a leaf of ones, the newest names and no flags."""
+    kinds = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
+    number = st.integers(0, 47)
+    return st.builds(Intention, st.sampled_from(kinds), number, number, number, number)
+
+
+def sessions(*, max_actions: int = 25) -> st.SearchStrategy[Session]:
+    """Draw a session of 1 to `max_actions` actions."""
+    return st.lists(intentions(), min_size=1, max_size=max_actions).map(build)
