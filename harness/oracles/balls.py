@@ -301,7 +301,7 @@ class BallArray:
         return np.array([c.contains(v) for c, v in zip(cells, numbers, strict=True)], bool).reshape(self.shape)
 
     def overlaps(self, other: BallArray) -> NDArray[np.bool_]:
-        """Whether each ball has a number in common with the ball in its place; two that have none are certain to differ."""
+        """Whether each ball has a number in common with the ball in its place; if not, they stand for other numbers."""
         if other.shape != self.shape:
             raise ValueError(f"other has shape {other.shape}, the balls have shape {self.shape}")
         pairs = zip(self.cells.ravel().tolist(), other.cells.ravel().tolist(), strict=True)

@@ -327,8 +327,8 @@ def _flip(x: A, *, dims: Dims) -> A:
 
 def _aligned(xs: tuple[Any, ...]) -> list[Any]:
     arrays = list(xs[0]) if len(xs) == 1 and isinstance(xs[0], list | tuple) else list(xs)
-    first = next((x for x in arrays if hasattr(type(x), "lift") and type(x) is not BallArray), None)
-    first = first or next(x for x in arrays if type(x) is BallArray)
+    known = [x for x in arrays if hasattr(type(x), "lift")]
+    first = next((x for x in known if type(x) is not BallArray), known[0])  # series win over balls
     return [first.lift(x) if type(x) is not type(first) else x for x in arrays]
 
 

@@ -1,0 +1,406 @@
+"""What the tests of the oracles compare with: every primitive at exact points, by mpmath at 600 bits.
+
+NumPy moves and folds arrays of exact `mpf` points, on which its comparisons and `np.where` are right; nothing here uses
+an enclosure or a gradient rule. `TRIES` are the ways to call every primitive, `ball_arguments` draws balls and points
+inside them, `escapes` says where an enclosure fails to contain the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath
+import numpy as np
+from flint import arb
+from hypothesis import strategies as st
+
+from harness.oracles.balls import BallArray, filled, precision
+
+__all__ = [
+    "COMPARISONS",
+    "TRIES",
+    "TRUTH",
+    "TRUTH_BITS",
+    "VOCABULARY",
+    "Try",
+    "as_balls",
+    "ball_arguments",
+    "each",
+    "escapes",
+    "truth",
+]
+
+TRUTH_BITS = 600
+inf = float("inf")
+
+VOCABULARY = frozenset(
+    word
+    for line in (
+        "neg abs sign exp expm1 log log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh atan sigmoid relu",
+        "add sub mul div pow maximum minimum logaddexp atan2 gt ge lt le eq ne where clamp",
+        "sum mean amax amin prod logsumexp vector_norm var cumsum softmax log_softmax",
+        "reshape permute transpose expand unsqueeze squeeze flip cat stack tril triu clone detach",
+        "getitem index_select gather matmul dot outer getitem_adjoint scatter_add index_add to",
+    )
+    for word in line.split()
+)
+COMPARISONS = frozenset(["gt", "ge", "lt", "le", "eq", "ne"])
+
+
+# -- the truth: NumPy on arrays of mpf
+
+
+def exact(values: Any) -> Any:
+    """Floats as an object array of mpf; always an array."""
+    array = np.asarray(values)
+    return boxed([mpmath.mpf(v) for v in array.ravel().tolist()], array.shape)
+
+
+def boxed(items: Iterable[Any], shape: tuple[int, ...]) -> Any:
+    return np.fromiter(items, dtype=object).reshape(shape)
+
+
+def each(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*arrays: Any) -> Any:
+        wide = np.broadcast_arrays(*[a if isinstance(a, np.ndarray) else exact(a) for a in arrays])
+        rows = zip(*[w.ravel().tolist() for w in wide], strict=True)
+        return boxed([function(*row) for row in rows], wide[0].shape)
+
+    return apply
+
+
+def axes(x: Any, dim: Any) -> Any:
+    return tuple(range(x.ndim)) if dim is None else dim
+
+
+def folded(function: Callable[[list[Any]], Any]) -> Callable[..., Any]:
+    """A reduction from a function of the list of points that reduce to one."""
+
+    def apply(x: Any, *, dim: Any = None, keepdim: bool = False) -> Any:
+        gone = {d % max(x.ndim, 1) for d in ([dim] if isinstance(dim, int) else axes(x, dim))} if x.ndim else set()
+        out: dict[tuple[int, ...], list[Any]] = {}
+        for index in np.ndindex(x.shape):
+            kept = tuple(i for d, i in enumerate(index) if d not in gone)
+            out.setdefault(kept, []).append(x[index])
+        shape = tuple(1 if d in gone else n for d, n in enumerate(x.shape) if keepdim or d not in gone)
+        return boxed([function(out[k]) for k in sorted(out)], shape)
+
+    return apply
+
+
+def product(items: list[Any]) -> Any:
+    result = mpmath.mpf(1)
+    for item in items:
+        result *= item
+    return result
+
+
+def norm(items: list[Any], order: float) -> Any:
+    sizes = [abs(v) for v in items]
+    if order == 0:
+        return mpmath.mpf(sum(v != 0 for v in sizes))
+    if order in (inf, -inf):
+        return max(sizes) if order > 0 else min(sizes)
+    return sum(v ** mpmath.mpf(order) for v in sizes) ** (1 / mpmath.mpf(order))
+
+
+def variance(items: list[Any], correction: float) -> Any:
+    mean = sum(items) / len(items)
+    return sum((v - mean) ** 2 for v in items) / (len(items) - mpmath.mpf(correction))
+
+
+def softmax(x: Any, dim: int) -> Any:
+    e = each(mpmath.exp)(x)
+    return e / np.sum(e, axis=dim, keepdims=True)
+
+
+def power(a: Any, b: Any) -> Any:
+    if b == 0:
+        return mpmath.mpf(1)
+    return a**b
+
+
+def placed(ct: Any, shape: tuple[int, ...], targets: Any) -> Any:
+    out = exact(np.zeros(shape))
+    flat = out.reshape(-1)
+    for place, value in zip(np.ravel(targets).tolist(), ct.ravel().tolist(), strict=True):
+        flat[place] = flat[place] + value
+    return out
+
+
+def places(shape: tuple[int, ...]) -> Any:
+    return np.arange(int(np.prod(shape))).reshape(shape)
+
+
+def numpy_index(index: tuple[Any, ...]) -> Any:
+    return tuple(slice(*i[1:]) if isinstance(i, tuple) else Ellipsis if i == "..." else i for i in index)
+
+
+TRUTH: dict[str, Callable[..., Any]] = {
+    "neg": each(lambda v: -v),
+    "abs": each(abs),
+    "sign": each(lambda v: mpmath.mpf((v > 0) - (v < 0))),
+    "exp": each(mpmath.exp),
+    "expm1": each(mpmath.expm1),
+    "log": each(mpmath.log),
+    "log1p": each(lambda v: mpmath.log(1 + v)),
+    "sqrt": each(mpmath.sqrt),
+    "rsqrt": each(lambda v: 1 / mpmath.sqrt(v)),
+    "reciprocal": each(lambda v: 1 / v),
+    "square": each(lambda v: v * v),
+    "sin": each(mpmath.sin),
+    "cos": each(mpmath.cos),
+    "tan": each(mpmath.tan),
+    "sinh": each(mpmath.sinh),
+    "cosh": each(mpmath.cosh),
+    "tanh": each(mpmath.tanh),
+    "atan": each(mpmath.atan),
+    "sigmoid": each(lambda v: 1 / (1 + mpmath.exp(-v))),
+    "relu": each(lambda v: max(v, mpmath.mpf(0))),
+    "add": each(lambda a, b: a + b),
+    "sub": each(lambda a, b: a - b),
+    "mul": each(lambda a, b: a * b),
+    "div": each(lambda a, b: a / b),
+    "pow": each(power),
+    "maximum": each(max),
+    "minimum": each(min),
+    "logaddexp": each(lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b))),
+    "atan2": each(mpmath.atan2),
+    "gt": each(lambda a, b: mpmath.mpf(a > b)),
+    "ge": each(lambda a, b: mpmath.mpf(a >= b)),
+    "lt": each(lambda a, b: mpmath.mpf(a < b)),
+    "le": each(lambda a, b: mpmath.mpf(a <= b)),
+    "eq": each(lambda a, b: mpmath.mpf(a == b)),
+    "ne": each(lambda a, b: mpmath.mpf(a != b)),
+    "where": lambda c, a, b: np.where(c, a, b),
+    "clamp": lambda x, *, min=None, max=None: each(lambda v: _clamped(v, min, max))(x),
+    "sum": folded(sum),
+    "mean": folded(lambda items: sum(items) / len(items)),
+    "amax": folded(max),
+    "amin": folded(min),
+    "prod": folded(product),
+    "logsumexp": folded(lambda items: mpmath.log(sum(mpmath.exp(v) for v in items))),
+    "vector_norm": lambda x, *, ord=2.0, **kw: folded(lambda items: norm(items, ord))(x, **kw),
+    "var": lambda x, *, correction=1, **kw: folded(lambda items: variance(items, correction))(x, **kw),
+    "cumsum": lambda x, *, dim: np.cumsum(x, axis=dim) if x.ndim else x,
+    "softmax": lambda x, *, dim: softmax(x, dim),
+    "log_softmax": lambda x, *, dim: each(mpmath.log)(softmax(x, dim)),
+    "reshape": lambda x, *, shape: x.reshape(shape),
+    "permute": lambda x, *, dims: np.transpose(x, dims),
+    "transpose": lambda x, *, dim0, dim1: np.swapaxes(x, dim0, dim1),
+    "expand": lambda x, *, shape: np.broadcast_to(
+        x, tuple(x.shape[i - len(shape) + x.ndim] if n == -1 else n for i, n in enumerate(shape))
+    ),
+    "unsqueeze": lambda x, *, dim: np.expand_dims(x, dim),
+    "squeeze": lambda x, *, dim: np.squeeze(x, dim) if x.shape[dim] == 1 else x,
+    "flip": lambda x, *, dims: np.flip(x, dims),
+    "cat": lambda *xs, dim: np.concatenate(xs, axis=dim),
+    "stack": lambda *xs, dim: np.stack(xs, axis=dim),
+    "tril": lambda x, *, diagonal=0: x * np.tril(np.ones(x.shape[-2:], int), diagonal),
+    "triu": lambda x, *, diagonal=0: x * np.triu(np.ones(x.shape[-2:], int), diagonal),
+    "clone": lambda x: x,
+    "detach": lambda x: x,
+    "to": lambda x, *, dtype: x,
+    "getitem": lambda x, *, index: np.asarray(x[numpy_index(index)], dtype=object),
+    "index_select": lambda x, *, dim, index: np.take(x, index, axis=dim),
+    "gather": lambda x, *, dim, index: np.take_along_axis(
+        x[tuple(slice(None) if d == dim % x.ndim else slice(n) for d, n in enumerate(np.shape(index)))],
+        np.array(index),
+        axis=dim,
+    ),
+    "matmul": lambda a, b: np.asarray(np.matmul(a, b), dtype=object),
+    "dot": lambda a, b: np.asarray(np.dot(a, b), dtype=object),
+    "outer": np.multiply.outer,
+    "getitem_adjoint": lambda ct, *, shape, index: placed(ct, shape, places(shape)[numpy_index(index)]),
+    "index_add": lambda ct, *, shape, dim, index: placed(ct, shape, np.take(places(shape), index, axis=dim)),
+    "scatter_add": lambda ct, *, shape, dim, index: placed(
+        ct, shape, TRUTH["gather"](places(shape), dim=dim, index=index)
+    ),
+}
+
+
+def _clamped(v: Any, low: Any, high: Any) -> Any:
+    v = v if low is None else max(v, mpmath.mpf(low))
+    return v if high is None else min(v, mpmath.mpf(high))
+
+
+# -- what is tried
+
+
+@dataclass(frozen=True)
+class Try:
+    """One way to call a primitive: a shape or a literal for each argument, parameters, and where it is defined."""
+
+    name: str
+    args: tuple[Any, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    domain: str = "real"
+
+    def __str__(self) -> str:
+        words = [str(a) for a in self.args] + [f"{k}={v}" for k, v in self.params.items()]
+        return f"{self.name}({', '.join(words)})"
+
+
+def tries() -> list[Try]:
+    made: list[Try] = []
+
+    def take(name: str, *args: Any, domain: str = "real", **params: Any) -> None:
+        made.append(Try(name, args, params, domain))
+
+    v, m, s, t = (3,), (2, 3), (), (2, 1, 3)
+    functions = "neg abs sign exp expm1 square sin cos tan sinh cosh tanh atan sigmoid relu clone detach"
+    for name in functions.split():
+        take(name, m)
+        take(name, s)
+    for name in ["log", "sqrt", "rsqrt"]:
+        take(name, m, domain="positive")
+    take("log1p", m, domain="above -1")
+    take("reciprocal", m, domain="nonzero")
+    for name in ["add", "sub", "mul", "maximum", "minimum", "logaddexp"]:
+        take(name, m, v)
+        take(name, s, s)
+        take(name, (2, 1), (1, 3))
+    for name in ["add", "sub", "mul"]:
+        take(name, m, 2.5)
+        take(name, -3, m)
+    take("div", m, v, domain="nonzero")
+    take("div", m, 3)
+    take("div", 1.5, m, domain="nonzero")
+    take("atan2", m, v, domain="positive")
+    take("atan2", m, v, domain="nonzero")
+    for exponent in (0, 1, 2, 3, 2.0):
+        take("pow", m, exponent)
+    for exponent in (-1, -2, -3.0):
+        take("pow", m, exponent, domain="nonzero")
+    for exponent in (0.5, 1.5, 0.3, -0.5, 7.25):
+        take("pow", m, exponent, domain="positive")
+    take("pow", m, v, domain="positive")
+    take("pow", 2.0, m)
+    for name in sorted(COMPARISONS):
+        take(name, m, v)
+        take(name, m, 0.5)
+    take("where", "bool", m, v)
+    take("where", "bool", m, 0.0)
+    take("clamp", m, min=-0.5, max=1.0)
+    take("clamp", m, min=0.25)
+    take("clamp", m, max=-0.25)
+    take("clamp", m, min=1.0, max=-1.0)
+    for dim, keepdim in ((None, False), (0, False), (-1, True), ((0, 2), False), ((0, -1), True)):
+        for name in ["sum", "mean", "amax", "amin", "logsumexp", "vector_norm", "var"]:
+            if name != "logsumexp" or dim is not None:
+                take(name, t, dim=dim, keepdim=keepdim)
+        if not isinstance(dim, tuple):
+            take("prod", t, dim=dim, keepdim=keepdim)
+    for name in ["sum", "mean", "amax", "amin", "prod"]:
+        take(name, s, dim=None)
+    for order in (1.0, 3.0, 2.5, inf, -inf):
+        take("vector_norm", m, ord=order, dim=1)
+    for order in (3.0, 2.5):
+        take("vector_norm", m, ord=order, dim=0, domain="nonzero")
+    take("vector_norm", m, ord=-1.0, dim=1, domain="nonzero")
+    take("vector_norm", m, ord=0.0, dim=1, domain="nonzero")
+    take("var", m, dim=1, correction=0)
+    for name in ["cumsum", "softmax", "log_softmax"]:
+        take(name, m, dim=0)
+        take(name, t, dim=-1)
+    take("reshape", m, shape=(3, -1))
+    take("permute", t, dims=(2, 0, 1))
+    take("transpose", t, dim0=0, dim1=-1)
+    take("expand", (2, 1), shape=(4, -1, 3))
+    take("unsqueeze", m, dim=-1)
+    take("squeeze", t, dim=1)
+    take("squeeze", t, dim=0)
+    take("flip", t, dims=(0, 2))
+    take("cat", m, (4, 3), dim=0)
+    take("stack", v, v, dim=1)
+    for name in ("tril", "triu"):
+        take(name, (3, 3))
+        take(name, (2, 2, 3), diagonal=-1)
+    take("to", m, dtype="float32")
+    index = (("slice", None, None, 2), None, "...", 1)
+    take("getitem", m, index=index)
+    take("getitem", m, index=(1, 2))
+    take("getitem_adjoint", (1, 1), shape=m, index=index)
+    take("index_select", m, dim=1, index=(2, 0, 2, 2))
+    take("index_add", (2, 4), shape=m, dim=1, index=(2, 0, 2, 2))
+    take("gather", m, dim=1, index=((0, 0, 2, 0),))
+    take("gather", m, dim=0, index=((0, 1), (1, 1), (1, 0)))
+    take("scatter_add", (1, 4), shape=m, dim=1, index=((0, 0, 2, 0),))
+    for a, b in (((3,), (3,)), (m, v), (v, (3, 2)), (m, (3, 4)), ((2, 2, 3), (3, 2)), ((2, 1, 1, 3), (3, 3, 2))):
+        take("matmul", a, b)
+    take("dot", v, v)
+    take("outer", v, (2,))
+    return made
+
+
+TRIES = tries()
+
+
+def sixteenths(bound: int) -> st.SearchStrategy[float]:
+    return st.integers(-bound, bound).map(lambda k: k / 16)
+
+
+@st.composite
+def ball_arguments(draw: st.DrawFn, attempt: Try, *, fat: bool) -> tuple[list[Any], list[Any]]:
+    """The arguments as balls, and as points inside them (exact floats); both literal where the try says so."""
+    balls: list[Any] = []
+    points: list[Any] = []
+    for shape in attempt.args:
+        if shape == "bool":
+            mask = np.array(draw(st.lists(st.booleans(), min_size=6, max_size=6))).reshape(2, 3)
+            balls.append(mask)
+            points.append(mask)
+        elif not isinstance(shape, tuple):
+            balls.append(shape)
+            points.append(exact(float(shape)))
+        else:
+            size = int(np.prod(shape))
+            mids = np.array(draw(st.lists(sixteenths(48), min_size=size, max_size=size)))
+            radius = st.sampled_from([0.0, 2.0**-30, 0.125, 1.0]) if fat else st.just(0.0)
+            radii = np.array(draw(st.lists(radius, min_size=size, max_size=size)))
+            part = np.array(draw(st.lists(st.integers(-8, 8), min_size=size, max_size=size))) / 8
+            mids = moved_into(attempt.domain, mids, radii).reshape(shape)
+            radii, part = radii.reshape(shape), part.reshape(shape)
+            balls.append(BallArray.from_midpoints(mids, radii))
+            points.append(exact(mids + part * radii))
+    return balls, points
+
+
+def moved_into(domain: str, mids: Any, radii: Any) -> Any:
+    if domain == "positive":
+        return abs(mids) + radii + 0.0625
+    if domain == "above -1":
+        return abs(mids) + radii - 0.9375
+    if domain == "nonzero":
+        return np.where(mids < 0, mids - radii - 0.0625, mids + radii + 0.0625)
+    return mids
+
+
+def as_balls(points: Any) -> BallArray:
+    """The truth as balls that allow for its own rounding at 600 bits."""
+    cells = [arb(v, (1 + abs(arb(v))) * arb(2) ** -480) for v in points.ravel().tolist()]
+    return BallArray(filled(points.shape, cells))
+
+
+def truth(attempt: Try, points: list[Any]) -> BallArray:
+    with mpmath.workprec(TRUTH_BITS), precision(TRUTH_BITS):
+        params = {k: v for k, v in attempt.params.items()}
+        return as_balls(TRUTH[attempt.name](*points, **params))
+
+
+def escapes(enclosure: Callable[..., Any], attempt: Try, balls: list[Any], points: list[Any]) -> list[str]:
+    """Why the enclosure of the balls is wrong at the points, in words; empty if it contains the truth."""
+    expected = truth(attempt, points)
+    result = enclosure(*balls, **attempt.params)
+    if isinstance(result, np.ndarray):
+        result = BallArray.from_floats(result)
+    if result.shape != expected.shape:
+        return [f"shape {result.shape}, expected {expected.shape}"]
+    inside = result.overlaps(expected)
+    return [
+        f"{i}: {result.cells[i]} does not contain {expected.cells[i]}"
+        for i in np.ndindex(inside.shape)
+        if not inside[i]
+    ]
