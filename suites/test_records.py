@@ -173,7 +173,9 @@ def test_a_flipped_byte_never_yields_other_rows_silently(tmp_path: Path) -> None
             assert repr(rows) == repr((AGREE,) * 3)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"<html></html>", bytes(range(256)), b"PAR1" + b"\xff" * 60 + b"PAR1"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PAR1", b"<html></html>", bytes(range(256)), b"PAR1" + b"\xff" * 60 + b"PAR1"]
+)
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "foreign.parquet"
     path.write_bytes(content)

@@ -1,0 +1,259 @@
+"""Tables: every number that a report shows, as a pandas DataFrame made from rows.
+
+Each function takes rows (a list of `VerdictRow` or `TimingRow`, or the DataFrame that `verdict_frame` or `timing_frame`
+made of them) and returns a new DataFrame with a plain index. A table of no rows has its columns and no lines.
+
+In the tables `label` is the backend with its mode where that is not in its name: "torch", "jax jit".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.records import VERDICTS, TimingRow, VerdictRow, columns
+from reports.statistics import ratio, spread
+
+__all__ = [
+    "backend_ratios",
+    "disagreements",
+    "error_quantiles",
+    "gradient_ratios",
+    "inconclusive_by_reason",
+    "lines",
+    "timing_frame",
+    "timing_table",
+    "verdict_counts",
+    "verdict_frame",
+    "verdict_matrix",
+]
+
+Verdicts = Sequence[VerdictRow] | pd.DataFrame
+Timings = Sequence[TimingRow] | pd.DataFrame
+
+QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "largest": 1.0}
+
+
+def verdict_frame(rows: Verdicts) -> pd.DataFrame:
+    """One line a row, the columns of `VerdictRow` and `label`."""
+    return rows if isinstance(rows, pd.DataFrame) else _frame(rows, VerdictRow)
+
+
+def timing_frame(rows: Timings) -> pd.DataFrame:
+    """One line a row, the columns of `TimingRow` and `label`."""
+    return rows if isinstance(rows, pd.DataFrame) else _frame(rows, TimingRow)
+
+
+def verdict_counts(rows: Verdicts) -> pd.DataFrame:
+    """Verdicts and elements per backend and dtype.
+
+    Columns: label, dtype, one count of rows per verdict, rows, elements, inconclusive_elements, inconclusive_share
+    (of the elements), waived (disagreeing rows that a waiver covers).
+    """
+    frame = verdict_frame(rows)
+    keys = ["label", "dtype"]
+    table = _count_verdicts(frame, keys)
+    sums = frame.groupby(keys, observed=True)[["element_count", "inconclusive_count"]].sum()
+    table = table.join(
+        sums.rename(columns={"element_count": "elements", "inconclusive_count": "inconclusive_elements"})
+    )
+    table["inconclusive_share"] = table["inconclusive_elements"] / table["elements"].where(table["elements"] > 0)
+    return table.reset_index()
+
+
+def verdict_matrix(rows: Verdicts) -> pd.DataFrame:
+    """Verdicts per op, backend and claim; a row counts once for every op that its program contains.
+
+    Columns: op, label, claim, one count of rows per verdict, rows, waived.
+    """
+    frame = verdict_frame(rows).copy()
+    # Programs repeat their op lists, so count before taking the lists apart.
+    frame["waived"] = (frame["verdict"] == "disagree") & (frame["waiver"] != "")
+    keys = ["ops", "label", "claim", "verdict"]
+    sizes = frame.groupby(keys, observed=True).agg(rows=("verdict", "size"), waived=("waived", "sum")).reset_index()
+    single = sizes.assign(op=sizes["ops"].map(_distinct)).explode("op").dropna(subset=["op"])
+    if single.empty:
+        return pd.DataFrame(columns=["op", "label", "claim", *VERDICTS, "rows", "waived"])
+    table = single.pivot_table(
+        index=["op", "label", "claim"], columns="verdict", values="rows", aggfunc="sum", fill_value=0
+    )
+    table = table.reindex(columns=list(VERDICTS), fill_value=0).astype("int64")
+    table["rows"] = table.sum(axis=1)
+    table["waived"] = single.groupby(["op", "label", "claim"])["waived"].sum().astype("int64")
+    table.columns.name = None
+    return table.reset_index()
+
+
+def error_quantiles(rows: Verdicts, *, by: Sequence[str] = ("label", "dtype")) -> pd.DataFrame:
+    """Quantiles of error / bound (each row's largest element) per group; rows without a bound are left out.
+
+    Args:
+        by: columns to group by; may contain "op", and then a row counts once for every op of its program.
+
+    Columns: those of `by`, n (rows), median, p90, p99, p99.9, largest: each an observed value, the upper of two.
+    """
+    frame = verdict_frame(rows)
+    frame = frame.loc[frame["error_over_bound"].notna()]
+    if "op" in by:
+        frame = frame.assign(op=frame["ops"].map(_distinct)).explode("op")
+    groups = frame.groupby([*by], observed=True)["error_over_bound"]
+    found: list[list[Any]] = []
+    for key, values in groups:
+        levels = np.quantile(values.to_numpy(dtype=np.float64), list(QUANTILES.values()), method="higher")
+        found.append([*_tuple(key), len(values), *levels.tolist()])
+    return pd.DataFrame(found, columns=[*by, "n", *QUANTILES])
+
+
+def inconclusive_by_reason(rows: Verdicts, *, by: Sequence[str] = ("label", "dtype")) -> pd.DataFrame:
+    """Elements that could not be decided, per group and reason (its keyword, before a colon or bracket).
+
+    Args:
+        by: columns to group by, besides the reason; none for all rows together.
+
+    Columns: those of `by`, reason, rows, elements (undecided), share (of all elements of the group); largest first.
+    """
+    frame = verdict_frame(rows)
+    names = [*by, "reason", "rows", "elements", "share"]
+    undecided = frame.loc[(frame["inconclusive_count"] > 0) | (frame["verdict"] == "inconclusive")]
+    if undecided.empty:
+        return pd.DataFrame(columns=names)
+    keyword = undecided["reason"].str.extract(r"^\s*([^:(]*)", expand=False).str.strip().replace("", "not stated")
+    grouped = undecided.assign(reason=keyword).groupby([*by, "reason"], observed=True)
+    table = grouped.agg(rows=("verdict", "size"), elements=("inconclusive_count", "sum")).reset_index()
+    if by:
+        whole = table[[*by]].merge(frame.groupby([*by])["element_count"].sum().reset_index(), how="left")[
+            "element_count"
+        ]
+    else:
+        whole = pd.Series(int(frame["element_count"].sum()), index=table.index)
+    table["share"] = (table["elements"] / whole.where(whole > 0)).fillna(0.0)
+    return table.sort_values(["share", "rows"], ascending=False, ignore_index=True)[names]
+
+
+def disagreements(rows: Verdicts) -> pd.DataFrame:
+    """One line for each program, backend, dtype and claim that disagrees, unwaived ones first.
+
+    Columns: those of `VerdictRow` (of the point with the largest error / bound that has a reproducer), label, and
+    points (at which it disagrees).
+    """
+    frame = verdict_frame(rows)
+    wrong = frame.loc[frame["verdict"] == "disagree"]
+    keys = ["run_id", "program_id", "label", "dtype", "claim", "aspect"]
+    wrong = wrong.assign(
+        points=wrong.groupby(keys)["point"].transform("size"),
+        bare=wrong["reproducer"] == "",
+        known=wrong["waiver"] != "",
+    )
+    wrong = wrong.sort_values(["bare", "error_over_bound"], ascending=[True, False], kind="stable")
+    wrong = wrong.drop_duplicates(keys).sort_values(["known", "aspect", "label", "claim", "ops"], kind="stable")
+    return wrong.drop(columns=["bare", "known"]).reset_index(drop=True)
+
+
+def timing_table(rows: Timings) -> pd.DataFrame:
+    """Median and spread of every series of samples, in seconds per call.
+
+    Columns: run_id, workload, size, what, label, backend_version, dtype, device, threads, phase, n, median_seconds,
+    q25_seconds, q75_seconds, iqr_seconds, smallest_seconds, calls_per_sample.
+    """
+    frame = timing_frame(rows)
+    frame = frame.loc[[len(s) > 0 for s in frame["samples_seconds"]]]
+    spreads = [spread(s) for s in frame["samples_seconds"]]
+    keys = ["run_id", "workload", "size", "what", "label", "backend_version", "dtype", "device", "threads", "phase"]
+    table = frame[keys].assign(
+        n=[s.n for s in spreads],
+        median_seconds=[s.median for s in spreads],
+        q25_seconds=[s.q25 for s in spreads],
+        q75_seconds=[s.q75 for s in spreads],
+        iqr_seconds=[s.iqr for s in spreads],
+        smallest_seconds=[s.smallest for s in spreads],
+        calls_per_sample=frame["calls_per_sample"],
+    )
+    return table.sort_values(["workload", "what", "label", "dtype", "size", "phase"], ignore_index=True)
+
+
+def gradient_ratios(rows: Timings) -> pd.DataFrame:
+    """Steady time of a gradient or VJP over the time of the value alone, on the same backend.
+
+    Columns: run_id, workload, size, label, dtype, device, threads, what, ratio, low and high (95 %), n, paired,
+    resolution.
+    """
+    frame = _steady(rows)
+    keys = ["run_id", "workload", "size", "label", "dtype", "device", "threads"]
+    return _ratios(frame.loc[frame["what"] != "value"], frame.loc[frame["what"] == "value"], keys, "what")
+
+
+def backend_ratios(rows: Timings, *, baseline: str) -> pd.DataFrame:
+    """Steady time of each backend over that of the baseline, at the same run, dtype, device and threads only.
+
+    Args:
+        baseline: the `label` to divide by.
+
+    Columns: run_id, workload, size, what, dtype, device, threads, label, ratio, low and high (95 %), n, paired,
+    resolution.
+    """
+    frame = _steady(rows)
+    keys = ["run_id", "workload", "size", "what", "dtype", "device", "threads"]
+    return _ratios(frame.loc[frame["label"] != baseline], frame.loc[frame["label"] == baseline], keys, "label")
+
+
+def lines(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The lines of a table as dictionaries."""
+    return [{str(k): v for k, v in line.items()} for line in table.to_dict("records")]
+
+
+def _frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow]) -> pd.DataFrame:
+    frame = pd.DataFrame({c.name: [getattr(row, c.name) for row in rows] for c in columns(row_type)})
+    frame["label"] = [
+        row.backend if row.mode in ("", "eager") or row.mode in row.backend else f"{row.backend} {row.mode}"
+        for row in rows
+    ]
+    if not rows:  # an empty column has no dtype of its own to infer
+        kinds = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
+        frame = frame.astype({c.name: kinds[c.type] for c in columns(row_type) if c.type in kinds} | {"label": "str"})
+    return frame
+
+
+def _count_verdicts(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    table = pd.DataFrame({v: (frame["verdict"] == v).astype("int64") for v in VERDICTS}, index=frame.index)
+    table["rows"] = 1
+    table["waived"] = ((frame["verdict"] == "disagree") & (frame["waiver"] != "")).astype("int64")
+    return pd.concat([frame[keys], table], axis=1).groupby(keys, observed=True).sum()
+
+
+def _steady(rows: Timings) -> pd.DataFrame:
+    frame = timing_frame(rows)
+    return frame.loc[
+        (frame["phase"] == "steady") & np.array([len(s) > 0 for s in frame["samples_seconds"]], dtype=bool)
+    ]
+
+
+def _ratios(tops: pd.DataFrame, bottoms: pd.DataFrame, keys: list[str], kind: str) -> pd.DataFrame:
+    below = {
+        key: (samples, rounds)
+        for *key_list, samples, rounds in bottoms[[*keys, "samples_seconds", "rounds"]].itertuples(
+            index=False, name=None
+        )
+        for key in [tuple(key_list)]
+    }
+    found = []
+    for *key, word, samples, rounds in tops[[*keys, kind, "samples_seconds", "rounds"]].itertuples(
+        index=False, name=None
+    ):
+        if tuple(key) in below:
+            base, base_rounds = below[tuple(key)]
+            r = ratio(samples, base, numerator_rounds=rounds, denominator_rounds=base_rounds)
+            found.append([*key, word, r.median, r.low, r.high, r.n, r.paired, r.resolution])
+    names = [*keys, kind, "ratio", "low", "high", "n", "paired", "resolution"]
+    order = ["workload", kind, *(k for k in ("what", "label", "dtype", "size") if k in keys)]
+    return pd.DataFrame(found, columns=names).sort_values(order, ignore_index=True)
+
+
+def _distinct(ops: str) -> list[str]:
+    return sorted(set(ops.split()))
+
+
+def _tuple(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
