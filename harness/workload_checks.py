@@ -84,9 +84,8 @@ def known_answer(
     terms = max(a.size for a in inputs if isinstance(a, np.ndarray))
     allowed = LAMBDA * max(1, terms) ** 0.5
     tiny = float(np.finfo(dtype).tiny)  # results below it may be flushed to zero
-    return KnownAnswer(
-        exact, tuple(allowed * (u * np.abs(y) + e + tiny) for y, e in zip(exact, seen, strict=True)), dtype
-    )
+    bounds = tuple(allowed * (u * np.abs(y) + e + tiny) for y, e in zip(exact, seen, strict=True))
+    return KnownAnswer(tuple(exact), bounds, dtype)
 
 
 def check(answer: KnownAnswer, arrays: Sequence[Array]) -> Checked:
