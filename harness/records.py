@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import secrets
@@ -113,7 +114,8 @@ class TimingRow:
     """All samples of one workload at one size on one backend, for a value that was checked.
 
     Raises:
-        ValueError: `phase` is not in its list, the value was not checked, or `rounds` and samples differ in number.
+        ValueError: `phase` is not in its list, a sample is no time, the value was not checked, or `rounds` and samples
+            differ in number.
     """
 
     schema_version: int = _column("version of this schema", default=SCHEMA_VERSION)
@@ -142,6 +144,9 @@ class TimingRow:
         object.__setattr__(self, "samples_seconds", tuple(self.samples_seconds))
         object.__setattr__(self, "rounds", tuple(self.rounds))
         _check_choice("phase", self.phase, PHASES)
+        for seconds in self.samples_seconds:
+            if not (math.isfinite(seconds) and (seconds > 0 or (seconds == 0 and self.phase != "steady"))):
+                raise ValueError(f"samples_seconds holds {seconds!r}, which is no time that a clock could show")
         if self.checked is not True:
             raise ValueError(f"checked is {self.checked!r}: a time is kept only for a value that was judged right")
         if self.rounds and len(self.rounds) != len(self.samples_seconds):

@@ -18,7 +18,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.records import Dataset, RecordError, Run, RunInfo, read_dataset
+from harness.records import VERDICTS, Dataset, RecordError, Run, RunInfo, read_dataset
 from reports import figures, tables
 from reports.summary import headline, percent, seconds, totals
 
@@ -29,7 +29,7 @@ FACTOR = 5.0
 
 _CLAIMS = ("value", "vjp", "hvp", "accumulation", "zeroing", "detach", "kink", "error")
 _MOST_FINDINGS = 100
-_MOST_TEXT = 20_000
+_MOST_TEXT = 8_000
 _MARK_SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
 _STATES = {
     "agree": ("✓", "All agree"),
@@ -194,7 +194,7 @@ def _cell(line: dict[str, Any], most: int) -> dict[str, Any]:
     else:
         kind = "open" if line["inconclusive"] else "none"
     depth = 1 + round(4 * math.log1p(line["rows"]) / math.log1p(most))
-    words = [f"{line[v]:,} {v}" for v in ("agree", "disagree", "inconclusive", "unsupported") if line[v]]
+    words = [f"{line[v]:,} {v}" for v in VERDICTS if line[v]]
     title = f"{line['op']}, {line['label']}, {line['claim']}: " + ", ".join(words)
     return line | {"wrong": wrong, "kind": kind, "depth": depth, "title": title}
 
@@ -205,7 +205,8 @@ def _findings(verdicts: pd.DataFrame) -> dict[str, Any]:
     for line in shown:
         for key in ("reproducer", "program"):
             if len(line[key]) > _MOST_TEXT:
-                line[key] = line[key][:_MOST_TEXT] + f"\n... cut; {len(line[key]):,} characters in the Parquet file"
+                rest = f"\n... cut here; the Parquet file has all {len(line[key]):,} characters"
+                line[key] = line[key][:_MOST_TEXT] + rest
     return {"shown": shown, "hidden": len(table) - len(shown)}
 
 

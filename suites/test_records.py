@@ -310,6 +310,16 @@ def test_a_time_of_an_unchecked_value_is_refused() -> None:
         replace(TIMING, rounds=(0,))
 
 
+@pytest.mark.parametrize("sample", [0.0, -1e-6, math.nan, math.inf])
+def test_a_sample_that_no_clock_could_show_is_refused(sample: float) -> None:
+    with pytest.raises(ValueError, match="samples_seconds holds"):
+        replace(TIMING, samples_seconds=(1e-5, sample))
+
+
+def test_an_import_may_take_no_time() -> None:
+    assert replace(TIMING, phase="import", samples_seconds=(0.0,), rounds=()).samples_seconds == (0.0,)
+
+
 def test_a_run_id_cannot_leave_its_folder() -> None:
     with pytest.raises(ValueError, match="run_id is"):
         replace(INFO, run_id="../x")

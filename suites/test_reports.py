@@ -481,6 +481,26 @@ def test_one_size_and_one_sample_can_be_shown() -> None:
     assert "20" in render([Run(INFO, (), tuple(rows))])
 
 
+def test_a_program_without_ops_can_be_shown() -> None:
+    assert "1 verdicts" in render([Run(INFO, (verdict(ops=""),))])
+
+
+def test_many_disagreements_stay_within_the_size_limit() -> None:
+    rows = [
+        verdict(
+            program_id=f"{i:016x}",
+            verdict="disagree",
+            owner="framework",
+            reproducer="x = 1\n" * 9000,
+            program="[]" * 9000,
+        )
+        for i in range(300)
+    ]
+    page = render([Run(INFO, tuple(rows))])
+    assert len(page.encode()) < 5_000_000
+    assert "200 more are in the Parquet files" in page and "54,000 characters" in page
+
+
 def test_an_infinite_error_can_be_shown() -> None:
     row = verdict(verdict="disagree", owner="framework", error_over_bound=math.inf)
     assert "inf (largest)" in render([Run(INFO, (row, verdict(error_over_bound=0.0)))])
