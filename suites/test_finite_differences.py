@@ -37,7 +37,7 @@ def unary(op: str, x: Any, **params: Any) -> Case:
 
 
 # name, function, derivative, points: smooth, steep, nearly singular, huge and tiny arguments
-SMOOTH = [
+SMOOTH: list[tuple[str, Any, Any, list[float]]] = [
     ("sin", np.sin, np.cos, [0.0, 0.5, 3.0, 100.0, 1e-9]),
     ("exp", np.exp, np.exp, [0.0, 1.0, -30.0, 300.0]),
     ("log", np.log, lambda x: 1 / x, [1.0, 1e-3, 1e-8, 1e-200, 1e200]),
@@ -101,7 +101,7 @@ def test_gradient_covers_the_engines_own_gradient(engine: Engine) -> None:
     for _ in range(5):
         case = case_of(PROGRAM, rng.normal(size=(2, 3)), rng.normal(size=3), cotangent=rng.normal(size=2))
         found = gradient(case, engine)
-        outcome = engine.prepare(case)()
+        outcome: Any = engine.prepare(case)()
         assert outcome.failure is None
         for value, error, own in zip(found.values, found.errors, outcome.grads, strict=True):
             assert value.shape == np.shape(own)
@@ -113,7 +113,7 @@ def test_directional_is_the_gradient_against_the_direction(engine: Engine) -> No
     rng = np.random.default_rng(4)
     case = case_of(PROGRAM, rng.normal(size=(2, 3)), rng.normal(size=3), cotangent=rng.normal(size=2))
     direction = (rng.normal(size=(2, 3)), rng.normal(size=3))
-    outcome = engine.prepare(case)()
+    outcome: Any = engine.prepare(case)()
     want = sum(float((g * d).sum()) for g, d in zip(outcome.grads, direction, strict=True))
     got = directional(case, engine, direction)
     assert abs(got.value - want) <= got.error <= 1e-8

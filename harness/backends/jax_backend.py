@@ -22,7 +22,7 @@ from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 
-__all__ = ["CONVENTIONS", "OPS", "JaxBackend", "eager", "jitted", "persist_compilations"]
+__all__ = ["CONVENTIONS", "OPS", "JaxBackend", "devices", "eager", "jitted", "persist_compilations"]
 
 _set: Callable[[str, Any], None] = jax.config.update
 _set("jax_enable_x64", True)
@@ -40,7 +40,7 @@ def _lifted(op: Callable[..., Any]) -> Callable[..., Any]:
     return lifted
 
 
-def _vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
+def _vector_norm(x: Any, *, ord: Any = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
     return jnp.linalg.vector_norm(x, ord=ord, axis=dim, keepdims=keepdim)
 
 
@@ -164,6 +164,11 @@ CONVENTIONS: dict[str, str] = {
 }
 
 Flags = tuple[bool, ...]
+
+
+def devices() -> tuple[str, ...]:
+    """The devices that JAX uses here: the CPU alone, since this module selects it."""
+    return tuple(f"{d.platform}:{d.id}" for d in jax.devices())
 
 
 def persist_compilations(folder: str | Path) -> None:

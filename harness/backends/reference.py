@@ -23,6 +23,8 @@ from harness.programs import Program
 
 __all__ = ["CONVENTIONS", "OPS", "ReferenceBackend"]
 
+_api: Any = reference_impl  # most of its names are made at import, where no type checker sees them
+
 _SAME_SPELLING = (
     "neg abs sign exp expm1 log log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh atan sigmoid relu "
     "maximum minimum logaddexp atan2 where clamp sum mean amax amin prod logsumexp var cumsum softmax log_softmax "
@@ -33,10 +35,11 @@ _SAME_SPELLING = (
 @functools.lru_cache(maxsize=4096)
 def _indices(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     # The shape is given since an index without elements, ((), ()), does not show it.
-    return reference_impl.tensor(np.array(index, dtype=np.int64).reshape(shape))
+    return _api.tensor(np.array(index, dtype=np.int64).reshape(shape))
 
 
-OPS: dict[str, Callable[..., Any]] = {name: getattr(reference_impl, name) for name in _SAME_SPELLING.split()} | {
+OPS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(_api, name) for name in _SAME_SPELLING.split()},
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -48,13 +51,13 @@ OPS: dict[str, Callable[..., Any]] = {name: getattr(reference_impl, name) for na
     "le": operator.le,
     "eq": operator.eq,
     "ne": operator.ne,
-    "vector_norm": reference_impl.linalg.vector_norm,
+    "vector_norm": _api.linalg.vector_norm,
     "expand": lambda x, *, shape: x.expand(shape),
-    "cat": lambda *xs, dim=0: reference_impl.cat(xs, dim=dim),
-    "stack": lambda *xs, dim=0: reference_impl.stack(xs, dim=dim),
+    "cat": lambda *xs, dim=0: _api.cat(xs, dim=dim),
+    "stack": lambda *xs, dim=0: _api.stack(xs, dim=dim),
     "getitem": lambda x, *, index: x[basic_index(index)],
-    "index_select": lambda x, *, dim, index: reference_impl.index_select(x, dim, _indices(index, (len(index),))),
-    "gather": lambda x, *, dim, index: reference_impl.gather(x, dim, _indices(index, np.shape(index))),
+    "index_select": lambda x, *, dim, index: _api.index_select(x, dim, _indices(index, (len(index),))),
+    "gather": lambda x, *, dim, index: _api.gather(x, dim, _indices(index, np.shape(index))),
 }
 
 CONVENTIONS: dict[str, str] = {
@@ -120,7 +123,7 @@ class ReferenceBackend:
     def prepare(self, case: Case) -> Thunk:
         """Copy the case; the thunk runs forward and backward on new leaves."""
         evaluate = _evaluator(case.program)
-        Tensor, backward = reference_impl.Tensor, reference_impl.autograd.backward
+        Tensor, backward = _api.Tensor, _api.autograd.backward
         marked = list(zip([_copy(x) for x in case.primals], case.requires_grad, strict=True))
         cotangents = [None if ct is None else Tensor(_copy(ct)) for ct in case.cotangents]
         wanted = [i for i, r in enumerate(case.requires_grad) if r]
@@ -154,12 +157,12 @@ class ReferenceBackend:
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only, under `no_grad`."""
         evaluate = _evaluator(case.program)
-        inputs = [reference_impl.Tensor(_copy(x)) for x in case.primals]
+        inputs = [_api.Tensor(_copy(x)) for x in case.primals]
         quiet = _quiet(case.program)
 
         def thunk() -> Outcome:
             try:
-                with quiet(), reference_impl.no_grad():
+                with quiet(), _api.no_grad():
                     outputs = evaluate(inputs)
             except Exception as error:  # noqa: BLE001  whatever the tape raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))

@@ -20,7 +20,7 @@ from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 
-__all__ = ["CONVENTIONS", "OPS", "TorchBackend", "same_layout"]
+__all__ = ["CONVENTIONS", "OPS", "TorchBackend", "devices", "same_layout", "threads"]
 
 Dim = int | tuple[int, ...] | None
 
@@ -169,6 +169,16 @@ def same_layout(array: Array) -> Any:
     extent = 1 + sum((n - 1) * (s // size) for n, s in zip(array.shape, strides, strict=True))
     memory = np.lib.stride_tricks.as_strided(array, (extent,), (size,), writeable=False)
     return torch.as_strided(torch.from_numpy(memory.copy()), array.shape, [s // size for s in strides])
+
+
+def devices() -> tuple[str, ...]:
+    """The devices that PyTorch sees; cases run on the first, the CPU."""
+    return ("cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())))
+
+
+def threads() -> int:
+    """Threads that one op may use."""
+    return int(torch.get_num_threads())
 
 
 @dataclass(frozen=True)

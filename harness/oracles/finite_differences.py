@@ -220,7 +220,9 @@ def _total(case: Case, engine: Engine) -> Callable[[Mapping[int, Array]], tuple[
             return 0.0, 0.0
         values = _values(engine, program, [moved.get(i, x) for i, x in enumerate(primals)])
         with np.errstate(all="ignore"):
-            terms = np.concatenate([(ct * y).ravel() for ct, y in zip(cotangents, values, strict=True)])
+            terms = np.concatenate(
+                [np.multiply(ct, y, dtype=np.float64).ravel() for ct, y in zip(cotangents, values, strict=True)]
+            )
             magnitude = float(np.abs(terms).sum())
         # fsum raises on infinities of both signs; a sum that is not finite is no use here anyway.
         return (math.fsum(terms), magnitude) if math.isfinite(magnitude) else (math.nan, math.nan)
