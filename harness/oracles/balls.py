@@ -207,7 +207,7 @@ def _round_up(x: arb) -> float:
 class BallArray:
     """An array of real balls (`flint.arb`) that stands for an array of `dtype`."""
 
-    __slots__ = ("cells", "dtype")
+    __slots__ = ("cells", "dtype", "known_magnitudes")
     __array_ufunc__: ClassVar[None] = None
     __hash__ = object.__hash__
 
@@ -220,6 +220,7 @@ class BallArray:
     def __init__(self, cells: Cells, dtype: DTypeLike = _FLOAT64) -> None:
         self.cells = cells
         self.dtype = np.dtype(dtype)
+        self.known_magnitudes: Cells | None = None  # kept by `abs`, so that |x| is the same cells every time
 
     # -- making one
 
@@ -401,6 +402,20 @@ class BallArray:
 
     __ror__ = __or__
 
+    def any(self, *args: Any, **kwargs: Any) -> bool:
+        """Whether a cell is certainly not 0; what `np.any` of a mask calls.
+
+        Raises:
+            Undecidable: no cell is certainly nonzero and not all are certainly 0.
+        """
+        cells = self.cells.ravel().tolist()
+        if any(not c.contains(0) for c in cells):
+            return True
+        for i, c in enumerate(cells):
+            if c != 0 or not c.is_exact():
+                raise Undecidable("any", tuple(int(k) for k in np.unravel_index(i, self.shape)), c)
+        return False
+
     # -- what would silently choose a side or lose the radius
 
     def __bool__(self) -> bool:
@@ -424,6 +439,7 @@ def _ball(cells: Cells, dtype: np.dtype[Any]) -> BallArray:
     made = BallArray.__new__(BallArray)
     made.cells = cells
     made.dtype = dtype
+    made.known_magnitudes = None
     return made
 
 

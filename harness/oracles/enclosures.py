@@ -89,6 +89,12 @@ MOVEMENT: frozenset[str] = frozenset(
         "getitem_adjoint",
         "index_select",
         "gather",
+        "logical_and",
+        "logical_or",
+        "logical_not",
+        "overwrite",
+        "index_put",
+        "view_scatter",
         "zeros_like",
         "ones_like",
         "full_like",
@@ -106,7 +112,7 @@ def enclose(name: str, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         Undecidable: a discrete decision falls inside a ball.
     """
     result = ENCLOSURES[name](*args, **params)
-    if name in MOVEMENT:
+    if name in MOVEMENT or (name == "vector_norm" and math.isinf(params.get("ord", 2.0))):
         return result
     return widened(name, args, params, result)
 
@@ -172,6 +178,20 @@ def absolute(c: arb) -> arb:
     if c <= 0:
         return -c
     return hull(_ZERO, c.abs_upper()) if c.is_finite() else abs(c)
+
+
+def magnitudes(x: BallArray) -> Cells:
+    """|x|, the same cells at every call: a norm that picks one of them equals the one it picked."""
+    if x.known_magnitudes is None:
+        x.known_magnitudes = as_cells(_absolute_loop(x.cells))
+    return x.known_magnitudes
+
+
+_absolute_loop = np.frompyfunc(absolute, 1, 1)
+
+
+def _abs(x: BallArray) -> BallArray:
+    return x.like(magnitudes(x))
 
 
 def root_of_nonnegative(c: arb) -> arb:
@@ -277,6 +297,18 @@ def _choose(condition: arb, p: arb, q: arb) -> arb:
     return p if p is q else hull(p, q)
 
 
+def _logical_and(a: Any, b: Any) -> Any:
+    return a & b
+
+
+def _logical_or(a: Any, b: Any) -> Any:
+    return a | b
+
+
+def _logical_not(x: Any) -> Any:
+    return ~x
+
+
 _choose_loop = np.frompyfunc(_choose, 3, 1)
 
 
@@ -317,8 +349,11 @@ def _unsqueeze(x: A, *, dim: int) -> A:
     return x.like(np.expand_dims(x.cells, dim))
 
 
-def _squeeze(x: A, *, dim: int) -> A:
-    return x.like(x.cells.squeeze(dim)) if x.ndim and x.shape[dim] == 1 else x
+def _squeeze(x: A, *, dim: Dims = None) -> A:
+    if dim is None:
+        return x.like(x.cells.squeeze())
+    dims = (dim,) if isinstance(dim, int) else dim
+    return x.like(x.cells.squeeze(tuple(d for d in dims if x.ndim and x.shape[d] == 1)))
 
 
 def _flip(x: A, *, dims: Dims) -> A:
@@ -420,6 +455,32 @@ def _accumulated(x: A, shape: Sequence[int], targets: NDArray[Any]) -> A:
 
 def _flat_positions(shape: Sequence[int]) -> NDArray[np.int64]:
     return np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
+
+
+def _overwritten(x: Any, value: Any, places: NDArray[Any]) -> Any:
+    x, value = pair(x, value)
+    cells = x.cells.ravel().tolist()
+    for place, cell in zip(
+        places.ravel().tolist(), np.broadcast_to(value.cells, places.shape).ravel().tolist(), strict=True
+    ):
+        cells[place] = cell
+    return x.like(filled(x.shape, cells))
+
+
+def _index_put(x: Any, value: Any, *, index: Any) -> Any:
+    return _overwritten(x, value, np.asarray(_flat_positions(x.shape)[basic_index(index)]))
+
+
+def _view_scatter(x: Any, value: Any, *, path: Any) -> Any:
+    places: Any = _flat_positions(x.shape)
+    for step, params in path:
+        places = step.body(places, **params)
+    return _overwritten(x, value, np.asarray(places))
+
+
+def _overwrite(x: Any, value: Any) -> Any:
+    x, value = pair(x, value)
+    return x.like(np.broadcast_to(value.cells, x.shape))
 
 
 def _getitem_adjoint(ct: A, *, shape: Sequence[int], index: Any) -> A:
@@ -646,7 +707,7 @@ def _var(x: A, *, dim: Dims = None, correction: float = 1, keepdim: bool = False
 
 
 def _vector_norm(x: BallArray, *, ord: float = 2.0, dim: Dims = None, keepdim: bool = False) -> BallArray:  # noqa: A002
-    shape, rows = lanes(x, dim)
+    shape, rows = lanes(_abs(x) if math.isinf(ord) else x, dim)
     return restored(x, dim, shape, [_norm(cells, float(ord)) for cells in rows], keepdim)
 
 
@@ -655,9 +716,9 @@ def _norm(cells: Sequence[arb], order: float) -> Any:
         if not cells:
             raise ValueError(f"vector_norm: a dim of size 0 has no norm of order {order}")
         choose = larger if order > 0 else smaller
-        result = absolute(cells[0])
+        result = cells[0]  # magnitudes already
         for c in cells[1:]:
-            result = choose(result, absolute(c))
+            result = choose(result, c)
         return result
     if order == 0:
         return total([_is_nonzero(c) for c in cells], BallArray)
@@ -728,6 +789,12 @@ GENERIC: dict[str, Enclosure] = {
     "tril": _triangle(np.tril),
     "triu": _triangle(np.triu),
     "clone": _same,
+    "logical_and": _logical_and,
+    "logical_or": _logical_or,
+    "logical_not": _logical_not,
+    "overwrite": _overwrite,
+    "index_put": _index_put,
+    "view_scatter": _view_scatter,
     "getitem": _getitem,
     "getitem_adjoint": _getitem_adjoint,
     "index_select": _index_select,
@@ -762,7 +829,7 @@ ENCLOSURES: dict[str, Enclosure] = {
     "tanh": _elementwise(_tanh),
     "atan": _elementwise(arb.atan),
     "sigmoid": _elementwise(_sigmoid),
-    "abs": _elementwise(absolute),
+    "abs": _abs,
     "relu": _elementwise(_relu),
     "sign": _sign,
     "clamp": _clamp,

@@ -320,3 +320,30 @@ def test_a_bare_series_is_never_broadcast_over_its_coefficients() -> None:
         total = SERIES["sum"](x, dim=None)
         assert (x * total).shape == (3,)
         assert isinstance(total.cells[()], arb_series)
+
+
+def test_norm_that_picks_an_entry_equals_the_magnitude_it_picked() -> None:
+    x = ENCLOSURES["sin"](BallArray.from_floats(np.array([0.5, -1.5, 1.0])))
+    top = enclose("vector_norm", (x,), {"ord": inf, "dim": 0, "keepdim": True})
+    assert ENCLOSURES["eq"](ENCLOSURES["abs"](x), ENCLOSURES["expand"](top, shape=(3,))).tolist() == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_any_of_a_mask_is_decided_or_raises() -> None:
+    x = BallArray.from_midpoints(np.array([0.0, 3.0]), 1.0)
+    with undecided("union"):
+        assert np.any(ENCLOSURES["gt"](x, 0.0))
+        with pytest.raises(Undecidable):
+            np.any(ENCLOSURES["gt"](x, 2.5))
+        assert not np.any(ENCLOSURES["gt"](x, 5.0))
+
+
+def test_values_written_in_place_replace_the_cells() -> None:
+    x = BallArray.from_floats(np.arange(6.0).reshape(2, 3))
+    put = ENCLOSURES["index_put"](x, -1.0, index=(np.array([0, 1]), np.array([2, 0])))
+    assert put.contains(np.array([[0.0, 1.0, -1.0], [-1.0, 4.0, 5.0]])).all()
+    over = ENCLOSURES["overwrite"](x, BallArray.from_floats(np.array([7.0, 8.0, 9.0])))
+    assert over.contains(np.array([[7.0, 8.0, 9.0]] * 2)).all()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from flint import arb
 from hypothesis import find, settings
+from hypothesis.errors import NoSuchExample
 
 from harness.oracles.balls import BallArray, Undecidable, compare, filled, undecided
 from harness.oracles.enclosures import ENCLOSURES
@@ -58,6 +59,12 @@ def softmax_with_a_lost_term(x: BallArray, *, dim: int) -> Any:
     return shifted / (ENCLOSURES["sum"](shifted, dim=dim, keepdim=True) - arb(10) ** -30)
 
 
+def scatter_that_overwrites(ct: BallArray, *, shape: Any, dim: int, index: Any) -> Any:
+    kept = ct.cells.copy()
+    kept[0, :2] = arb(0)  # of the three cells for one place only the last one counts
+    return ENCLOSURES["scatter_add"](ct.like(kept), shape=shape, dim=dim, index=index)
+
+
 @dataclass(frozen=True)
 class Defect:
     """A wrong enclosure of a primitive, and whether it shows on fat balls only."""
@@ -88,16 +95,9 @@ DEFECTS = [
     Defect(
         "tril one diagonal up", "tril", lambda x, diagonal=0: ENCLOSURES["tril"](x, diagonal=diagonal + 1), fat=False
     ),
-    Defect(
-        "scatter_add keeps the last",
-        "scatter_add",
-        lambda ct, *, shape, dim, index: ENCLOSURES["getitem_adjoint"](
-            ENCLOSURES["getitem"](ct, index=(0, ("slice", 1, None, None))), shape=shape, index=(0, np.array([0, 2, 0]))
-        ),
-        fat=False,
-    ),
+    Defect("scatter_add overwrites", "scatter_add", scatter_that_overwrites, fat=False),
     Defect("atan2 with its arguments swapped", "atan2", lambda a, b: ENCLOSURES["atan2"](b, a), fat=False),
-    Defect("gather along the other dim", "transpose", lambda x, *, dim0, dim1: x.like(x.cells.copy()), fat=False),
+    Defect("cumsum starts late", "cumsum", lambda x, *, dim: ENCLOSURES["cumsum"](x, dim=dim) - x, fat=False),
 ]
 
 
@@ -117,9 +117,7 @@ def catches(defect: Defect, attempt: Try) -> bool:
     strategy = ball_arguments(attempt, fat=defect.fat)
     try:
         find(strategy, is_caught, settings=settings(max_examples=50, deadline=None, database=None))
-    except Exception as error:  # hypothesis raises NoSuchExample, an internal type
-        if type(error).__name__ != "NoSuchExample":
-            raise
+    except NoSuchExample:
         return False
     return True
 
