@@ -32,7 +32,7 @@ _MOST_FINDINGS = 100
 _MOST_TEXT = 8_000
 _MARK_SIGNS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
 _STATES = {
-    "agree": ("✓", "All agree"),
+    "agree": ("✓", "No disagreement"),
     "waived": ("✓", "Only known differences"),
     "disagree": ("✗", "Disagreements"),
     "inconclusive": ("?", "Nothing compared"),
