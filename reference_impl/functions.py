@@ -195,7 +195,7 @@ def _not_empty(name: str, x: Tensor, dim: Any) -> Tensor:
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with "
             "the 'dim' argument."
         )
-    if x.array.size == 0 and any(x.array.shape[d] == 0 for d in ((dim,) if isinstance(dim, int) else dim)):
+    if x.array.size == 0 and builtins.any(x.array.shape[d] == 0 for d in ((dim,) if isinstance(dim, int) else dim)):
         raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
     return x
 
@@ -300,7 +300,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = Fals
     Raises:
         RuntimeError: the dtype is not floating point.
     """
-    out: Tensor = reductions.vector_norm(x, ord=float(ord), dim=_dims(x, dim), keepdim=keepdim)
+    out: Tensor = reductions.vector_norm(x if ord else x.detach(), ord=float(ord), dim=_dims(x, dim), keepdim=keepdim)
     return out
 
 

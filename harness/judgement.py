@@ -1,0 +1,287 @@
+"""The one module that judges: an outcome against a certificate and a bound gives verdicts, and nothing else does.
+
+`judge` compares in a fixed order: did it raise, structure, shape, dtype, then values element by element. Every element
+ends as agree, disagree or inconclusive with a reason; a verdict sums that up. A verdict has no truth value, and one that
+compared nothing says so.
+
+Two aspects are kept apart. A *derivative* verdict of "disagree" means the rule is wrong: the value lies outside the
+bound, and computing in a higher precision does not bring it nearer. An *accuracy* verdict of "disagree" means the rule
+is right but digits are lost: the gap shrinks when the precision rises.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.cases import Array, Case, Outcome
+
+__all__ = ["Element", "Kind", "Verdict", "agree_exactly", "compare_arrays", "judge", "same_bits", "settle"]
+
+Kind = Literal["agree", "disagree", "inconclusive", "unsupported"]
+RESOLUTION = 0.5  # a bound above this share of the largest gradient element cannot tell the gradient from zero
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element that disagrees: where it is, what came, what is true and how far off it may be."""
+
+    array: int
+    index: tuple[int, ...]
+    got: float
+    true: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about one claim of one outcome.
+
+    Attributes:
+        kind: "agree", "disagree", "inconclusive" or "unsupported".
+        claim: what was asked: "value", "vjp", ...
+        aspect: "derivative", "accuracy" or "structure".
+        reason: why, unless it agrees; for a mixture the most frequent reason of the undecided elements.
+        owner: who is wrong in a disagreement: "reference", "harness", "bound" or "framework"; "" otherwise.
+        elements: how many elements were compared.
+        undecided: how many of them could not be decided.
+        ratios: error / bound of every decided element.
+        worst: the element of the largest error / bound, if it disagrees.
+        reasons: how many elements are undecided for each reason.
+    """
+
+    kind: Kind
+    claim: str
+    aspect: str = "derivative"
+    reason: str = ""
+    owner: str = ""
+    elements: int = 0
+    undecided: int = 0
+    ratios: tuple[float, ...] = ()
+    worst: Element | None = None
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a verdict has no truth value: compare its kind")
+
+    @property
+    def error_over_bound(self) -> float:
+        """The largest error / bound; nan if no element was decided."""
+        return max(self.ratios, default=math.nan)
+
+
+def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convention: bool = True) -> tuple[Verdict, Verdict]:
+    """Judge the values and the gradients of one outcome.
+
+    Args:
+        case: what was asked.
+        outcome: what the backend returned.
+        certificate: a `harness.oracles.certificate.Certificate`: the truth.
+        bound: a `harness.oracles.bound.Bound`: where this backend's floats may lie.
+        convention: the backend follows the conventions at kinks that the certificate was made with; if not, gradients
+            at a kink are inconclusive.
+
+    Returns:
+        The verdicts on the claims "value" and "vjp".
+    """
+    if outcome.failure is not None:
+        text = f"raised {outcome.failure.kind}: {outcome.failure.message}"
+        return tuple(Verdict("disagree", c, "structure", text, "framework") for c in ("value", "vjp"))  # type: ignore[return-value]  # two claims
+    if certificate.status == "undecided":
+        counts = (sum(v.size for v in outcome.values), sum(g.size for g in outcome.grads if g is not None))
+        return tuple(  # type: ignore[return-value]  # two claims
+            Verdict("inconclusive", c, reason=f"kink: {certificate.reason}", elements=n, undecided=n, reasons={"kink": n})
+            for c, n in zip(("value", "vjp"), counts, strict=True)
+        )
+    values = _judge_arrays("value", case, outcome.values, certificate.values, bound.values, None)
+    blanket = None
+    if certificate.status == "refuted":
+        return values, Verdict(
+            "disagree", "vjp", reason=f"the reference's own rules are refuted: {certificate.reason}", owner="reference"
+        )
+    if certificate.status == "kink" and not convention:
+        blanket = "kink"
+    wanted = [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r]
+    grads = [
+        np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(outcome.grads, wanted, strict=False)
+    ]
+    if len(outcome.grads) != len(wanted):
+        return values, _broken("vjp", f"{len(outcome.grads)} gradients for {len(wanted)} inputs that require grad")
+    for i, (g, x) in enumerate(zip(grads, wanted, strict=True)):
+        if g.shape != x.shape:
+            return values, _broken("vjp", f"gradient {i} has shape {g.shape}, its input {x.shape}")
+    truth = [None if t is None else t for t in certificate.grads]
+    return values, _judge_arrays("vjp", case, grads, truth, bound.grads, blanket)
+
+
+def _broken(claim: str, reason: str) -> Verdict:
+    return Verdict("disagree", claim, "structure", reason, "framework")
+
+
+def _judge_arrays(
+    claim: str, case: Case, got: Sequence[Array], truth: Sequence[Any], bounds: Sequence[Any], blanket: str | None
+) -> Verdict:
+    if len(got) != len(truth):
+        return _broken(claim, f"{len(got)} arrays where {len(truth)} were expected")
+    ratios: list[float] = []
+    reasons: dict[str, int] = {}
+    elements = 0
+    worst: Element | None = None
+    for k, (array, true, allowed) in enumerate(zip(got, truth, bounds, strict=True)):
+        if isinstance(true, np.ndarray):  # a bool or int output
+            if array.shape != true.shape or array.dtype.kind != true.dtype.kind:
+                return _broken(claim, f"output {k} is {array.dtype}{array.shape}, expected {true.dtype}{true.shape}")
+            elements += array.size
+            wrong = np.argwhere(array != true)
+            if not isinstance(allowed, np.ndarray) and len(wrong):
+                reasons["tie"] = reasons.get("tie", 0) + len(wrong)
+            elif len(wrong):
+                at = tuple(int(i) for i in wrong[0])
+                worst = worst or Element(k, at, float(array[at]), float(true[at]), 0.0)
+                ratios.append(math.inf)
+            ratios.extend([0.0] * (array.size - len(wrong)))
+            continue
+        shape = array.shape if true is None else true.shape
+        if array.shape != shape:
+            return _broken(claim, f"output {k} has shape {array.shape}, expected {shape}")
+        if array.dtype != np.dtype(case.dtype):
+            return _broken(claim, f"output {k} has dtype {array.dtype}, expected {case.dtype}")
+        elements += array.size
+        if not array.size:
+            continue
+        if blanket is not None:
+            reasons[blanket] = reasons.get(blanket, 0) + array.size
+            continue
+        errors, limits, why = _errors_and_limits(array, true, allowed, claim)
+        for i, (error, limit) in enumerate(zip(errors, limits, strict=True)):
+            if why[i]:
+                reasons[why[i]] = reasons.get(why[i], 0) + 1
+                continue
+            ratio = 0.0 if error == 0 else math.inf if limit == 0 else error / limit
+            if ratio > 1 and (worst is None or ratio > max(ratios)):
+                at = tuple(int(j) for j in np.unravel_index(i, array.shape))
+                center = 0.0 if true is None else float(true.cells[at].mid())
+                worst = Element(k, at, float(array[at]), center, limit)
+            ratios.append(ratio)
+    undecided = sum(reasons.values())
+    common = max(reasons, key=lambda r: reasons[r]) if reasons else ""
+    if elements == 0:
+        return Verdict("inconclusive", claim, reason="nothing to compare", reasons={})
+    if worst is not None:
+        text = f"element {worst.index} of array {worst.array} is {worst.got!r}, true {worst.true!r}, bound {worst.bound:.3g}"
+        return Verdict(
+            "disagree", claim, "derivative", text, "framework", elements, undecided, tuple(ratios), worst, reasons
+        )
+    if not ratios:
+        return Verdict("inconclusive", claim, "derivative", common, "", elements, undecided, (), None, reasons)
+    return Verdict("agree", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
+
+
+def _errors_and_limits(array: Array, true: Any, allowed: Any, claim: str) -> tuple[list[float], list[float], list[str]]:
+    """Return for each element its distance from the truth, the largest that the bound allows, and why it is undecided."""
+    flat = array.astype(np.float64).ravel()
+    n = flat.size
+    if true is None:  # no path leads to this input: the gradient is exactly zero
+        return [abs(float(v)) for v in flat], [0.0] * n, [""] * n
+    finite = true.is_finite().ravel()
+    radii = allowed.radii().ravel()
+    distance = np.full(n, np.inf)
+    usable = np.isfinite(flat)
+    distance[usable] = true.distances(np.where(usable, flat, 0.0).reshape(true.shape)).ravel()[usable]
+    # The exact interval is far narrower than the bound; the backend may be off by the bound around any point of it.
+    offset = allowed.distances(true.midpoints()).ravel()
+    limits = np.maximum(radii, offset)
+    known = limits[np.isfinite(limits)]
+    # An element that is zero by structure has radius 0; another formula may leave a rounding error of its neighbours' size.
+    floor = known.max() if known.size else 0.0
+    limits = np.where(limits == 0, floor, limits)
+    size = np.where(finite, true.upper_abs().ravel(), 0.0)
+    scale = size.max() if n else 0.0
+    why = []
+    for i in range(n):
+        if not finite[i]:
+            why.append("not finite")
+        elif not math.isfinite(limits[i]):
+            why.append("overflow")
+        elif limits[i] > RESOLUTION * scale and limits[i] > _tiny(array) and distance[i] > 0:
+            why.append("bound too wide")
+        else:
+            why.append("")
+    return distance.tolist(), limits.tolist(), why
+
+
+def _tiny(array: Array) -> float:
+    return float(np.finfo(array.dtype).tiny) * 4
+
+
+def settle(verdict: Verdict, gap: float, twin_gap: float) -> Verdict:
+    """Decide the aspect of a disagreement from the gap in the case's precision and in a higher one.
+
+    Args:
+        verdict: a disagreement on the aspect "derivative".
+        gap: distance from the truth of the worst element, relative to the largest element.
+        twin_gap: the same for the same program in float64 (for a float32 case).
+
+    Returns:
+        The verdict with the aspect "accuracy" if the gap shrinks by at least half the digits that float64 adds.
+    """
+    if verdict.kind != "disagree" or verdict.aspect != "derivative":
+        return verdict
+    if twin_gap < gap * 2.0**-14:
+        return replace(verdict, aspect="accuracy", reason=f"digits lost: {verdict.reason}")
+    return verdict
+
+
+# -- comparing without a truth: two outcomes that must be the same
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Tell whether two arrays have one shape, one dtype and one value everywhere; nan equals nan in the same place."""
+    return compare_arrays(a, b) == ""
+
+
+def compare_arrays(a: NDArray[Any] | None, b: NDArray[Any] | None) -> str:
+    """Return how two arrays that must be identical differ, in words; "" if they do not.
+
+    The order is structure, shape, dtype, place of nan, place and sign of infinities, values. -0.0 equals 0.0.
+    """
+    if (a is None) != (b is None):
+        return f"one is None: {a!r} against {b!r}"
+    if a is None or b is None:
+        return ""
+    if a.shape != b.shape:
+        return f"shape {a.shape} against {b.shape}"
+    if a.dtype != b.dtype:
+        return f"dtype {a.dtype} against {b.dtype}"
+    if a.dtype.kind == "f":
+        for name, test in (("nan", np.isnan), ("infinity", np.isinf)):
+            where = np.argwhere(test(a) != test(b))
+            if len(where):
+                return f"{name} in one only at {tuple(int(i) for i in where[0])}"
+        differ = (a != b) & ~(np.isnan(a) & np.isnan(b))
+    else:
+        differ = a != b
+    where = np.argwhere(differ)
+    if len(where):
+        at = tuple(int(i) for i in where[0])
+        return f"value at {at}: {a[at]!r} against {b[at]!r}"
+    return ""
+
+
+def agree_exactly(a: Outcome, b: Outcome) -> str:
+    """Return how two outcomes that must be identical differ, in words; "" if they do not."""
+    if a.failure != b.failure:
+        return f"failure {a.failure} against {b.failure}"
+    for name, left, right in (("output", a.values, b.values), ("gradient", a.grads, b.grads)):
+        if len(left) != len(right):
+            return f"{len(left)} {name}s against {len(right)}"
+        for k, (x, y) in enumerate(zip(left, right, strict=True)):
+            text = compare_arrays(x, y)
+            if text:
+                return f"{name} {k}: {text}"
+    return ""

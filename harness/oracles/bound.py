@@ -1,0 +1,259 @@
+"""The bound: how far a backend's floats may lie from the truth if every one of its kernels keeps its declared error.
+
+The program and the reference's backward run on balls once more, and after each primitive the result is widened by what
+the backend's kernel of that primitive may err (`harness.kernels`). If each kernel keeps its word, the backend's value
+lies inside the ball, by induction over the program: no tolerance is chosen anywhere. Where a result leaves the range of
+the dtype the ball becomes unbounded, so overflow is never taken for agreement; underflow is part of every declared
+error.
+
+Sources of the formulae: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., sections 2.2, 3.1, 4.2.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from harness.cases import Case
+from harness.kernels import Declared, gamma, load_kernel_errors
+from harness.oracles.balls import BallArray, as_cells, filled, precision, undecided, widening
+from harness.oracles.certificate import pull_back_balls
+from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
+
+__all__ = ["Bound", "enclose_backend", "widener"]
+
+BITS = {"float64": 96, "float32": 64}
+_INFINITE = arb("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The balls in which one backend's values and gradients must lie; their radii are the bound."""
+
+    values: tuple[Any, ...]
+    grads: tuple[BallArray | None, ...]
+
+
+def enclose_backend(case: Case, backend: str, evaluate: Any = None) -> Bound:
+    """Return where the results of `backend` on the case may lie.
+
+    Decisions that rounding can tip give the union of both outcomes.
+
+    Raises:
+        KeyError: the kernels of that backend and dtype have not been measured.
+    """
+    with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
+        return Bound(*pull_back_balls(case, evaluate))
+
+
+@functools.cache
+def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping[str, Any], Any], Any]:
+    """Return the function that widens each primitive's result by the declared error of that backend and dtype."""
+    errors = load_kernel_errors()
+    info = np.finfo(dtype)
+    u = float(info.eps) / 2
+    largest = arb(float(info.max))
+    eta = arb(0, errors.eta(backend, dtype))
+    elementwise: dict[str, tuple[arb, arb, Declared]] = {}
+
+    def declared(name: str) -> tuple[arb, arb, Declared]:
+        entry = errors.lookup(backend, dtype, name)
+        absolute = entry.a * u if entry.scale == "1" else 0.0
+        return arb(1, entry.k * u), arb(0, entry.eta + absolute), entry
+
+    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> Any:
+        if name in MOVEMENT or type(result) is not BallArray or not result.size:
+            return result
+        cells = result.cells
+        formula = _FORMULAE.get(name)
+        if formula is not None:
+            spread = formula(args, params, result, u, lambda op: errors.lookup(backend, dtype, op).k)
+            cells = as_cells(np.add(np.add(cells, spread), eta))
+        elif name == "pow" and type(args[1]) is int and 0 <= args[1] <= 2:
+            cells = as_cells(np.multiply(cells, arb(1, u)))
+        else:
+            known = elementwise.get(name)
+            if known is None:
+                known = elementwise[name] = declared(name)
+            factor, shift, entry = known
+            spread = None
+            if entry.scale not in ("", "1"):
+                spread = _scaled(entry, args, result, u)
+            cells = as_cells(np.add(np.multiply(cells, factor), shift))
+            if spread is not None:
+                cells = as_cells(np.add(cells, spread))
+        listed = cells.ravel().tolist()
+        if not all([abs(c) < largest for c in listed]):
+            cells = filled(cells.shape, [c if abs(c) < largest else _INFINITE for c in listed])
+        return result.like(cells)
+
+    return widen
+
+
+def _ball(x: Any) -> BallArray:
+    return x if type(x) is BallArray else BallArray.from_floats(x)
+
+
+def _magnitude(x: Any) -> BallArray:
+    """|x| as upper bounds: exact cells, so that sums over them cost little."""
+    x = _ball(x)
+    return x.like(filled(x.shape, [c.abs_upper() for c in x.cells.ravel().tolist()]))
+
+
+def _scaled(entry: Declared, args: tuple[Any, ...], result: BallArray, u: float) -> Any:
+    """The absolute part of an error that grows with the arguments."""
+    sizes = [_magnitude(a) for a in args]
+    largest = sizes[0].cells
+    for other in sizes[1:]:
+        largest = as_cells(_LARGER(*np.broadcast_arrays(largest, other.cells)))
+    if entry.scale == "max|args| |y|":
+        largest = as_cells(np.multiply(largest, _magnitude(result).cells))
+    return np.multiply(largest, arb(0, entry.a * u))
+
+
+_LARGER = np.frompyfunc(lambda p, q: p.max(q), 2, 1)
+
+
+def _terms(x: BallArray, params: Mapping[str, Any]) -> int:
+    dim = params.get("dim")
+    if dim is None:
+        return x.size
+    dims = (dim,) if isinstance(dim, int) else dim
+    n = 1
+    for d in dims:
+        n *= x.shape[d] if x.ndim else 1
+    return n
+
+
+def _reduce(name: str, x: BallArray, params: Mapping[str, Any], keepdim: bool | None = None) -> Any:
+    keep = params.get("keepdim", False) if keepdim is None else keepdim
+    return ENCLOSURES[name](x, dim=params.get("dim"), keepdim=keep)
+
+
+Rounding = Callable[[tuple[Any, ...], Mapping[str, Any], BallArray, float, Callable[[str], float]], Any]
+
+
+def _sum(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    x = _magnitude(args[0])
+    return np.multiply(_reduce("sum", x, params).cells, arb(0, gamma(_terms(x, params), u)))
+
+
+def _mean(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    x = _magnitude(args[0])
+    return np.multiply(_reduce("mean", x, params).cells, arb(0, gamma(_terms(x, params) + 2, u)))
+
+
+def _cumsum(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    x = _magnitude(args[0])
+    return np.multiply(ENCLOSURES["cumsum"](x, dim=params["dim"]).cells, arb(0, gamma(_terms(x, params), u)))
+
+
+def _scatter(name: str) -> Rounding:
+    def formula(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+        x = _magnitude(args[0])
+        return np.multiply(ENCLOSURES[name](x, **params).cells, arb(0, gamma(max(x.size, 1), u)))
+
+    return formula
+
+
+def _contraction(name: str) -> Rounding:
+    def formula(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+        a, b = _magnitude(args[0]), _magnitude(args[1])
+        n = 1 if name == "outer" else a.shape[-1]
+        return np.multiply(ENCLOSURES[name](a, b).cells, arb(0, gamma(n + 1, u)))
+
+    return formula
+
+
+def _relative(extra: int) -> Rounding:
+    def formula(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+        n = _terms(args[0], params) + extra
+        return np.multiply(_magnitude(result).cells, arb(0, gamma(n, u)))
+
+    return formula
+
+
+def _norm(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    order = params.get("ord", 2.0)
+    n = _terms(args[0], params)
+    # |x|^p by a kernel of relative error k, n terms, then the p-th root by another: errors of the sum shrink by 1/p.
+    steps = n + 2 if order in (1, 2) else (n + k("pow")) / max(abs(order), 1e-3) + k("pow")
+    if order in (float("inf"), float("-inf"), 0):
+        steps = 0
+    return np.multiply(_magnitude(result).cells, arb(0, gamma(steps, u)))
+
+
+def _var(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    x = _ball(args[0])
+    n = _terms(x, params)
+    left = max(n - params.get("correction", 1), 0)
+    if left == 0:
+        return np.multiply(result.cells, arb(0))
+    mean = _reduce("mean", x, params, True)
+    size = _reduce("mean", _magnitude(x), params, True)
+    gaps = _reduce("sum", _magnitude(ENCLOSURES["sub"](x, mean)), params, True)
+    shift = ENCLOSURES["mul"](size, gaps).cells  # the computed mean is off by at most gamma_n mean|x|
+    square = ENCLOSURES["mul"](size, size).cells
+    g = gamma(n + 2, u)
+    wide = np.add(np.multiply(shift, arb(0, 2 * g / left)), np.multiply(square, arb(0, n * g * g / left)))
+    relative = np.multiply(_magnitude(result).cells, arb(0, gamma(n + 4, u)))
+    return np.add(as_cells(wide).reshape(result.shape), relative)
+
+
+def _soft(args: tuple[Any, ...], params: Mapping[str, Any], u: float, k: Any) -> tuple[Any, Any, Any, int]:
+    """|x|, |x - max| and sum_j p_j |x_j - max| along the dimension, with keepdim, and the number of terms."""
+    x = _ball(args[0])
+    dim = params["dim"]
+    top = ENCLOSURES["amax"](x, dim=dim, keepdim=True)
+    gap = _magnitude(ENCLOSURES["sub"](x, top))
+    weights = ENCLOSURES["exp"](ENCLOSURES["sub"](x, ENCLOSURES["logsumexp"](x, dim=dim, keepdim=True)))
+    mixed = ENCLOSURES["sum"](ENCLOSURES["mul"](_magnitude(weights), gap), dim=dim, keepdim=True)
+    return _magnitude(top), gap, mixed, _terms(x, params)
+
+
+def _softmax(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    if _terms(_ball(args[0]), params) == 0:
+        return np.multiply(result.cells, arb(0))
+    _, gap, mixed, n = _soft(args, params, u, k)
+    steps = np.add(np.add(gap.cells, mixed.cells), arb(n + 3 + 2 * k("exp")))
+    return np.multiply(np.multiply(steps, _magnitude(result).cells), arb(0, u * 1.001))
+
+
+def _logsumexp(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    top, _, mixed, n = _soft(args, params, u, k)
+    log_n = float(np.log(max(n, 1)))
+    steps = np.add(mixed.cells, arb(n + k("exp") + 2 + (k("log") + 1) * log_n))
+    return np.add(np.multiply(as_cells(steps).reshape(result.shape), arb(0, u * 1.001)), np.multiply(_magnitude(result).cells, arb(0, u)))
+
+
+def _log_softmax(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    if _terms(_ball(args[0]), params) == 0:
+        return np.multiply(result.cells, arb(0))
+    top, gap, mixed, n = _soft(args, params, u, k)
+    log_n = float(np.log(max(n, 1)))
+    steps = np.add(np.add(gap.cells, mixed.cells), top.cells)
+    steps = np.add(np.add(steps, _magnitude(result).cells), arb(n + k("exp") + 3 + (k("log") + 1) * log_n))
+    return np.multiply(steps, arb(0, u * 1.001))
+
+
+_FORMULAE: dict[str, Rounding] = {
+    "sum": _sum,
+    "mean": _mean,
+    "cumsum": _cumsum,
+    "scatter_add": _scatter("scatter_add"),
+    "index_add": _scatter("index_add"),
+    "matmul": _contraction("matmul"),
+    "dot": _contraction("dot"),
+    "outer": _contraction("outer"),
+    "prod": _relative(0),
+    "vector_norm": _norm,
+    "var": _var,
+    "softmax": _softmax,
+    "logsumexp": _logsumexp,
+    "log_softmax": _log_softmax,
+}

@@ -1,0 +1,162 @@
+"""The certificate: what the value and the gradient of a case truly are, proved in two passes.
+
+Pass (a) runs the program and the reference's own backward in ball arithmetic: an interval for every element, valid if
+the reference's rules are right. Pass (b) runs the program once on power series truncated after the first order, along a
+random direction d: FLINT's derivative arithmetic and no rule of ours. Its derivative of <cotangents, outputs> must
+overlap <gradient, d>. A wrong rule moves that sum away from it for all directions but a set of measure zero, so one
+direction certifies all elements at once, however many there are.
+
+The primals are the exact floats that the backends get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+import reference_impl
+from harness.backends import straighten
+from harness.backends.reference import OPS
+from harness.cases import Array, Case
+from harness.oracles.balls import BallArray, Undecidable, precision, undecided
+from harness.oracles.enclosures import enclose
+from harness.oracles.series import SERIES, SeriesArray, series_length
+
+__all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_series"]
+
+reference_impl.register_array_type(BallArray, enclose)
+
+Status = Literal["certified", "kink", "refuted", "unbounded", "undecided"]
+FIRST_BITS, LAST_BITS = 128, 1024
+WIDTH_BITS = 80  # relative width of an interval below which more precision would tell nothing new
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is proved of a case.
+
+    Attributes:
+        values: one entry an output: balls, or a bool array.
+        grads: one entry an input that requires grad: balls, None where no path leads to it (a gradient of exact zero).
+        status: "certified": pass (b) agrees. "kink": the point is one where the function has no derivative along the
+            direction, so the balls are the chain rule under PyTorch's conventions, not a derivative. "refuted": pass (b)
+            contradicts pass (a): a rule of the reference is wrong. "unbounded": a value or gradient is not finite
+            (overflow of the balls, a domain edge), so the sum cannot be compared. "undecided": a decision could not be
+            made at the highest precision; there are no balls.
+        reason: what happened, in words, unless certified.
+        bits: the working precision at which the balls settled.
+    """
+
+    values: tuple[Any, ...]
+    grads: tuple[BallArray | None, ...]
+    status: Status
+    reason: str = ""
+    bits: int = FIRST_BITS
+
+
+def certify(case: Case, *, seed: int = 0, evaluate: Any = None) -> Certificate:
+    """Prove the value and gradient of a case.
+
+    Args:
+        case: the program at a point.
+        seed: chooses the direction of pass (b).
+        evaluate: the program as `straighten(program, OPS)` returned it, to save making it again for each point.
+    """
+    bits = FIRST_BITS
+    while True:
+        try:
+            with precision(bits):
+                values, grads = pull_back_balls(case, evaluate)
+        except Undecidable as error:
+            if bits >= LAST_BITS:
+                return Certificate((), (), "undecided", f"{error.primitive} cannot be decided", bits)
+            bits *= 2
+            continue
+        if bits >= LAST_BITS or _settled(grads):
+            break
+        bits *= 2
+    status, reason = _second_pass(case, grads, seed, bits)
+    return Certificate(values, grads, status, reason, bits)
+
+
+def pull_back_balls(case: Case, evaluate: Any = None) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
+    """Run the case on the reference tape with balls for floats; return its values and gradients as balls."""
+    evaluate = evaluate or straighten(case.program, OPS)
+    inputs = []
+    for x, wants in zip(case.primals, case.requires_grad, strict=True):
+        t = reference_impl.Tensor(BallArray.from_floats(x) if x.dtype.kind == "f" else x)
+        t._requires_grad = wants
+        inputs.append(t)
+    outputs = evaluate(inputs)
+    roots, seeds = [], []
+    for y, ct in zip(outputs, case.cotangents, strict=True):
+        if ct is not None and y.requires_grad:
+            roots.append(y)
+            seeds.append(reference_impl.Tensor(BallArray.from_floats(ct)))
+    wanted = [x for x in inputs if x._requires_grad]
+    grads: Sequence[Any] = [None] * len(wanted)
+    if roots and wanted:
+        grads = reference_impl.autograd.grad(roots, wanted, seeds, allow_unused=True)
+    return tuple(y.array for y in outputs), tuple(None if g is None else g.array for g in grads)
+
+
+def push_forward_series(case: Case, directions: Sequence[Array | None], length: int = 2) -> list[Any]:
+    """Run the program on power series: input i along `directions[i]`, None for an input that stays fixed."""
+    inputs = [
+        x if x.dtype.kind != "f" else SeriesArray.from_floats(x, 0.0 if d is None else d)
+        for x, d in zip(case.primals, directions, strict=True)
+    ]
+    return straighten_series(case)(inputs)
+
+
+def straighten_series(case: Case) -> Any:
+    """Return the program as one function on series."""
+    return straighten(case.program, SERIES)
+
+
+def direction(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Return a random direction whose entries are exact in any float dtype, none of them zero."""
+    return rng.integers(1, 1 << 20, shape) * rng.choice([-1.0, 1.0], shape) / (1 << 20)
+
+
+def _settled(grads: Sequence[BallArray | None]) -> bool:
+    for g in grads:
+        for c in () if g is None else g.cells.ravel().tolist():
+            if c.is_finite() and not c.is_exact() and c.rel_accuracy_bits() < WIDTH_BITS and not c.is_zero():
+                # A ball around 0 has no relative accuracy; what counts there is that it is tiny.
+                if float(c.rad()) > 2.0 ** (-WIDTH_BITS - 1022):
+                    return False
+    return True
+
+
+def _second_pass(case: Case, grads: Sequence[BallArray | None], seed: int, bits: int) -> tuple[Status, str]:
+    rng = np.random.default_rng(seed)
+    directions = [
+        direction(x.shape, rng) if wants else None for x, wants in zip(case.primals, case.requires_grad, strict=True)
+    ]
+    try:
+        with precision(bits), series_length(2), undecided("raise"):
+            outputs = push_forward_series(case, directions)
+            left: Any = BallArray.from_floats(np.zeros(()))
+            for y, ct in zip(outputs, case.cotangents, strict=True):
+                if ct is not None and isinstance(y, SeriesArray):
+                    left = left + _inner(y.tangent, ct)
+            right: Any = BallArray.from_floats(np.zeros(()))
+            for g, d in zip(grads, [d for d in directions if d is not None], strict=True):
+                if g is not None:
+                    right = right + _inner(g, d)
+    except Undecidable as error:
+        return "kink", f"{error.primitive} has no derivative here"
+    if not (left.is_finite()[()] and right.is_finite()[()]):
+        return "unbounded", "a value or derivative is not finite"
+    if not left.overlaps(right)[()]:
+        return "refuted", f"along a random direction the derivative is {left.cells[()]}, the rules give {right.cells[()]}"
+    return "certified", ""
+
+
+def _inner(balls: BallArray, numbers: Array) -> BallArray:
+    total: BallArray = enclose("sum", (balls * BallArray.from_floats(np.asarray(numbers)),), {})
+    return total
