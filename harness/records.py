@@ -455,7 +455,7 @@ def _read_rows(table: Any, row_type: RowType, info: RunInfo) -> tuple[Row, ...]:
         column = table.column(key)
         if column.null_count:
             raise ValueError(f"column {key} has {column.null_count} missing values")
-        data.append(column.to_pylist())
+        data.append(_values(column))
     build = cast("Callable[..., Row]", row_type)
     rows = tuple(build(**dict(zip(names, values, strict=True))) for values in zip(*data, strict=True))
     for row in rows:
@@ -466,6 +466,15 @@ def _read_rows(table: Any, row_type: RowType, info: RunInfo) -> tuple[Row, ...]:
                 f"a row has schema version {row.schema_version}, this Adjudge reads version {SCHEMA_VERSION}"
             )
     return rows
+
+
+def _values(column: Any) -> list[Any]:
+    """The column as Python values; equal texts are one object, since most columns repeat a few of them."""
+    if column.type != pa.string():
+        return cast("list[Any]", column.to_pylist() if pa.types.is_nested(column.type) else column.to_numpy().tolist())
+    encoded = column.combine_chunks().dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    return [texts[i] for i in encoded.indices.to_numpy().tolist()]
 
 
 def _schema_difference(found: Any, wanted: Any) -> str:
