@@ -20,6 +20,7 @@ array([ True,  True])
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
@@ -542,39 +543,31 @@ def power_cell(a: arb, b: arb) -> arb:
 # -- discrete decisions
 
 
-def _order(p: arb, q: arb) -> int | None:
-    """-1, 0 or 1 as p < q, p = q or p > q; None where the balls do not tell."""
-    if p < q:
-        return -1
-    if p > q:
-        return 1
-    if p == q or (p is q and not p.is_nan()):
-        return 0
-    return None
-
-
-_TRUE_FOR: dict[str, tuple[int, ...]] = {
-    "gt": (1,),
-    "ge": (0, 1),
-    "lt": (-1,),
-    "le": (-1, 0),
-    "eq": (0,),
-    "ne": (-1, 1),
+# for each comparison: when it is certain, when its opposite is, and what it says of a number and itself
+_CERTAIN: dict[str, tuple[Callable[[arb, arb], bool], Callable[[arb, arb], bool], bool]] = {
+    "gt": (operator.gt, operator.le, False),
+    "ge": (operator.ge, operator.lt, True),
+    "lt": (operator.lt, operator.ge, False),
+    "le": (operator.le, operator.gt, True),
+    "eq": (operator.eq, operator.ne, True),
+    "ne": (operator.ne, operator.eq, False),
 }
 
 
-def _decide(name: str, p: arb, q: arb) -> bool | None:
-    order = _order(p, q)
-    if order is not None:
-        return order in _TRUE_FOR[name]
-    if p.is_nan() or q.is_nan():
-        return None
-    # touching balls: p <= q can be certain while p < q is not
-    if p <= q:
-        return {"le": True, "gt": False}.get(name)
-    if p >= q:
-        return {"ge": True, "lt": False}.get(name)
-    return None
+def _decision(name: str) -> np.ufunc:
+    yes, no, of_itself = _CERTAIN[name]
+
+    def decide(p: arb, q: arb) -> bool | None:
+        if yes(p, q):
+            return True
+        if no(p, q):
+            return False
+        return of_itself if p is q and not p.is_nan() else None
+
+    return np.frompyfunc(decide, 2, 1)
+
+
+_DECISIONS = {name: _decision(name) for name in _CERTAIN}
 
 
 def unit_ball() -> arb:
@@ -593,21 +586,16 @@ def compare(name: str, a: Any, b: Any) -> BallArray | NDArray[np.bool_]:
     Raises:
         Undecidable: a cell is not decided and the policy is "raise".
     """
-    left, right = np.broadcast_arrays(*_ball_cells(a, b))
-    answers = [_decide(name, p, q) for p, q in zip(left.ravel().tolist(), right.ravel().tolist(), strict=True)]
-    if None not in answers:
-        return np.array(answers, bool).reshape(left.shape)
-    if _policy == "raise":
-        first = answers.index(None)
-        index = tuple(int(i) for i in np.unravel_index(first, left.shape))
-        raise Undecidable(name, index, left[index] - right[index])
-    cells = [unit_ball() if answer is None else arb(int(answer)) for answer in answers]
-    return _ball(filled(left.shape, cells), _BOOL)
-
-
-def _ball_cells(a: Any, b: Any) -> tuple[Cells, Cells]:
     a, b = pair(a, b)
-    return a.cells, b.cells
+    result = as_cells(_DECISIONS[name](a.cells, b.cells))
+    answers = result.ravel().tolist()
+    if None not in answers:
+        return result.astype(bool)
+    if _policy == "raise":
+        index = tuple(int(i) for i in np.unravel_index(answers.index(None), result.shape))
+        raise Undecidable(name, index, as_cells(np.subtract(a.cells, b.cells))[index])
+    cells = [unit_ball() if answer is None else arb(int(answer)) for answer in answers]
+    return _ball(filled(result.shape, cells), _BOOL)
 
 
 BallArray.multiply = np.multiply

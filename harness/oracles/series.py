@@ -542,7 +542,9 @@ SERIES: dict[str, Enclosure] = {
 
 
 def _contract(x: Cells, y: Cells) -> Any:
-    """x @ y by the cells' own arithmetic, and by `_product` where a cell is not finite."""
+    """x @ y by the cells' own arithmetic; by matrices of coefficients where that pays, by `_product` if not finite."""
+    if x.ndim == 2 and y.ndim == 2 and x.shape[1] == y.shape[0] and x.size * y.shape[1] >= _MATRICES_FROM:
+        return _contract_coefficients(x, y)
     if all(_is_finite(p) for p in x.ravel().tolist()) and all(_is_finite(p) for p in y.ravel().tolist()):
         return np.matmul(x, y)
     left, right = (x[None] if x.ndim == 1 else x), (y[:, None] if y.ndim == 1 else y)
@@ -551,6 +553,26 @@ def _contract(x: Cells, y: Cells) -> Any:
     if x.ndim == 1:
         result = result[..., 0, :]
     return result[..., 0] if y.ndim == 1 else result
+
+
+_MATRICES_FROM = 400
+
+
+def _contract_coefficients(x: Cells, y: Cells) -> Cells:
+    """The product of two matrices of series as the product of two series of matrices, each multiplied by FLINT."""
+    left, right = _coefficient_matrices(x), _coefficient_matrices(y)
+    columns = []
+    for k in range(flint.ctx.cap):
+        whole = left[0] * right[k]
+        for i in range(1, k + 1):
+            whole = whole + left[i] * right[k - i]
+        columns.append(whole.entries())
+    return filled((x.shape[0], y.shape[1]), [arb_series(list(c)) for c in zip(*columns, strict=True)])
+
+
+def _coefficient_matrices(x: Cells) -> list[flint.arb_mat]:
+    flat = x.ravel().tolist()
+    return [flint.arb_mat(x.shape[0], x.shape[1], [p[k] for p in flat]) for k in range(flint.ctx.cap)]
 
 
 SeriesArray.multiply = np.frompyfunc(_product, 2, 1)

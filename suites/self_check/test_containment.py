@@ -179,6 +179,17 @@ def test_flint_matmul_of_large_matrices_agrees_with_the_loop() -> None:
     assert np.all(product.radii() <= 1.5 * rows.radii())
 
 
+def test_flint_matmul_of_large_series_agrees_with_the_loop() -> None:
+    values = np.random.default_rng(1).standard_normal((4, 10, 10))
+    with series_length(3):
+        a, b = SeriesArray.from_floats(values[0], values[1]), SeriesArray.from_floats(values[2], values[3])
+        product = a @ b
+        rows = SERIES["sum"](SERIES["mul"](a.like(a.cells[:, :, None]), b.like(b.cells[None])), dim=1)
+        for k in range(3):
+            assert product.coefficient(k).overlaps(rows.coefficient(k)).all()
+            assert product.coefficient(k).radii().max() < 1e-70
+
+
 def test_selected_cell_equals_itself_although_its_ball_is_fat() -> None:
     x = ENCLOSURES["exp"](BallArray.from_floats(np.array([0.1, 0.7, 0.3])))
     top = ENCLOSURES["amax"](x, dim=0, keepdim=True)
