@@ -207,6 +207,8 @@ def _reduces_well(op: str, shape: Shape, row: dict[str, Param]) -> bool:
     dims = dim if isinstance(dim, tuple) else range(len(shape)) if dim is None else (dim,)
     n = math.prod(shape[d] for d in dims if isinstance(d, int))
     correction = row.get("correction", 0)
+    if op == "var" and 0 in shape:  # PyTorch warns of degrees of freedom even where there is no result to spoil
+        return False
     return op in ("sum", "prod") or n > (correction if isinstance(correction, int) else 0)
 
 

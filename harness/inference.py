@@ -4,6 +4,7 @@
 that must know an op's signature (the generator, the tracer, the JSON reader) reads it here. Shapes and kinds are PyTorch's;
 what PyTorch would answer with a surprise (a default dtype, a legacy special case) is refused.
 
+>>> from harness.inference import infer
 >>> from harness.programs import Instr, Program, Spec
 >>> p = Program((Spec((2, 3)),), (Instr("sum", (0,), (("dim", 1),)), Instr("gt", (1, 1))), (1, 2))
 >>> [str(spec) for spec in infer(p)]
