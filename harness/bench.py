@@ -259,28 +259,28 @@ def _load(backends: Sequence[str | Engine], threads: int, book: _Book) -> list[E
 
 def _time_imports(engines: Sequence[Engine], book: _Book, *, until: float, threads: int) -> None:
     """One row for each module, interleaved; nothing is begun after `until`."""
-    modules = {engine.module: engine for engine in reversed(engines) if engine.module}
+    modules: dict[str, Engine] = {}
+    for engine in engines:
+        if engine.module:
+            modules.setdefault(engine.module, engine)
     samples: dict[str, list[float]] = {module: [] for module in modules}
+    broken: dict[str, str] = {}
     try:
-        for _ in range(_IMPORT_REPEATS):
-            for module in [m for m in samples if time.perf_counter() < until]:
-                if time.perf_counter() < until:
+        for module in [*modules] * _IMPORT_REPEATS:
+            if module not in broken and time.perf_counter() < until:
+                try:
                     samples[module].append(import_seconds(module, threads=threads))
-    except ImportError as error:
-        book.leave_out("refused", "", None, str(error))
+                except ImportError as error:
+                    broken[module] = str(error)
     finally:
-        for module, seconds in samples.items():
-            if seconds:
-                book.add(
-                    modules[module],
-                    workload="import",
-                    size=0,
-                    what="import",
-                    phase="import",
-                    samples_seconds=tuple(seconds),
-                )
+        for module, engine in modules.items():
+            seconds = tuple(samples[module])
+            if module in broken:
+                book.leave_out("refused", engine.name, None, broken[module])
+            elif seconds:
+                book.add(engine, workload="import", size=0, what="import", phase="import", samples_seconds=seconds)
             else:
-                book.leave_out("budget", modules[module].name, None, f"no time was left to time import {module}")
+                book.leave_out("budget", engine.name, None, f"no time was left to time import {module}")
 
 
 def _question(workload: Workload, size: int, *, dtype: str, seed: int) -> _Question:

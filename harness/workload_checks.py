@@ -20,7 +20,7 @@ __all__ = ["Checked", "KnownAnswer", "check", "known_answer"]
 # Errors of t roundings add up like a random walk: beyond LAMBDA sqrt(t) unit roundoffs with a probability of less than
 # 2 exp(-LAMBDA**2 / 2) for each element. Source: Higham, Mary, A new approach to probabilistic rounding error analysis,
 # SIAM J. Sci. Comput. 41 (2019) A2815. Kernels that err by a few ulps where NumPy's do not are within it too.
-LAMBDA = 32.0
+LAMBDA = 16.0
 _JITTERS = 3
 
 Exact = NDArray[np.longdouble]

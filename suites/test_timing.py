@@ -279,3 +279,10 @@ def test_import_row_names_its_module() -> None:
     (row,) = [row for row in result.rows if row.phase == "import"]
     assert (row.workload, row.what, row.backend, row.size) == ("import", "import", "numpy", 0)
     assert row.samples_seconds
+
+
+def test_module_that_cannot_be_imported_leaves_the_other_imports() -> None:
+    broken = replace(tampered(lambda arrays: arrays), module="no_such_module")
+    result = run_bench(["d2l_sum"], backends=[broken, "numpy"], sizes=[4], what=["value"], budget_seconds=30, rounds=1)
+    assert [row.backend for row in result.rows if row.phase == "import"] == ["numpy"]
+    assert "no_such_module" in result.refused[0].reason

@@ -302,8 +302,10 @@ def spread(series: Series, ops: int) -> str:
 
 def ratio(a: Series, b: Series) -> str:
     """Median over the rounds of a / b."""
-    pairs = zip(a.samples_seconds, b.samples_seconds, strict=True)
-    return f"{statistics.median(x / y for x, y in pairs):.2f}"
+    ratios = [
+        x / y for x, y in zip(a.samples_seconds, b.samples_seconds, strict=False)
+    ]  # Ctrl-C may leave one without a pair
+    return f"{statistics.median(ratios):.2f}"
 
 
 def print_chain(chain: Chain, sizes: Sequence[int], *, rounds: int, seconds: float) -> bool:
