@@ -100,7 +100,12 @@ class _Family:
 
 @dataclass(eq=False)
 class _Tensor:
-    """What the model knows of a tensor: values need at most `whole` bits before the point and `part` bits after it."""
+    """What the model knows of a tensor.
+
+    Attributes:
+        whole, part: its values need at most so many bits before the point and after it.
+        plain: it is surely laid out in the order of its indices, so that a reshape is a view in every framework.
+    """
 
     shape: Shape
     whole: int
@@ -111,6 +116,7 @@ class _Tensor:
     family: _Family = field(default_factory=_Family)
     is_view: bool = False
     expanded: bool = False
+    plain: bool = True
     is_leaf: bool = True
     grad: tuple[int, int] | None = None
 
@@ -121,6 +127,11 @@ class _Tensor:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def has_literal(self) -> bool:
+        """Say whether nested lists can spell its shape."""
+        return 0 not in self.shape[:-1]
 
 
 def _values(shape: Shape, seed: int) -> Param:
@@ -179,6 +190,7 @@ class _Model:
         return name
 
     def record(self, result: _Tensor, inputs: Sequence[_Tensor], saved: Sequence[_Tensor]) -> _Tensor:
+        result.plain &= all(t.plain for t in inputs)
         if self.modes[-1] and any(t.requires_grad for t in inputs):
             result.requires_grad, result.is_leaf = True, False
             parents = tuple(t.node for t in inputs if t.node is not None)
@@ -295,6 +307,8 @@ class _Model:
         rank = len(x.shape)
         op = ("reshape", "transpose", "unsqueeze", "expand", "flatten", "permute")[i.b % 6]
         params: dict[str, Param] = {}
+        if op in ("reshape", "flatten") and not x.plain:
+            return None
         if op == "reshape":
             shape = ((x.size,), (1, x.size), (*x.shape, 1), tuple(reversed(x.shape)))[i.c % 4]
             params = {"shape": shape}
@@ -316,6 +330,8 @@ class _Model:
         else:
             return None
         y = self.viewed(x, shape, expanded=op == "expand")
+        if y is not None:
+            y.plain = x.plain and op in ("reshape", "flatten", "unsqueeze")
         return None if y is None else Action("view", self.bind(y, i.d), (name,), {"op": op, **params})
 
     def index(self, shape: Shape, b: int, c: int) -> tuple[tuple[Param, ...], Shape]:
@@ -338,6 +354,8 @@ class _Model:
         name, x = picked
         index, shape = self.index(x.shape, i.b, i.c)
         y = self.viewed(x, shape)
+        if y is not None:
+            y.plain = False
         return None if y is None else Action("getitem", self.bind(y, i.d), (name,), {"index": index})
 
     def detach(self, i: Intention) -> Action | None:
@@ -345,7 +363,7 @@ class _Model:
         if picked is None:
             return None
         name, x = picked
-        y = _Tensor(x.shape, x.whole, x.part, storage=x.storage, expanded=x.expanded)
+        y = _Tensor(x.shape, x.whole, x.part, storage=x.storage, expanded=x.expanded, plain=x.plain)
         return Action("detach", self.bind(y, i.d), (name,))
 
     def alias(self, i: Intention) -> Action | None:
@@ -363,17 +381,31 @@ class _Model:
 
     # Writing
 
-    def writable(self, t: _Tensor) -> bool:
-        """Say whether a write to t is allowed: not to an expanded tensor, not to a leaf that requires grad."""
-        return not t.expanded and not t.family.retains_grad and not (self.modes[-1] and t.family.protected)
+    def writable(self, t: _Tensor, *, careless: bool = False) -> bool:
+        """Say whether t may be written to: a leaf that requires grad only with grad mode off, or carelessly."""
+        return (
+            not t.expanded and not t.family.retains_grad and (careless or not (self.modes[-1] and t.family.protected))
+        )
 
-    def written(self, x: _Tensor, other: _Tensor | None, whole: int, part: int, saved: Sequence[_Tensor]) -> None:
+    def written(
+        self,
+        x: _Tensor,
+        other: _Tensor | None,
+        whole: int,
+        part: int,
+        saved: Sequence[_Tensor],
+        *,
+        in_part: bool = False,
+    ) -> None:
         """Note a write to x: version, bits of all that share the storage, and the history of the whole family."""
         x.storage.version += 1
         node = None
         inputs = [t for t in (x, other) if t is not None]
         if self.modes[-1] and any(t.requires_grad for t in inputs):
             node = _Node(tuple(t.node for t in inputs if t.node is not None), tuple(t.saved for t in saved))
+            if in_part or x.is_view:
+                # PyTorch frees the node of a write to a part whatever it saved.
+                node.saved = (*node.saved, (_Storage(), 0))
         for t in self.tensors.values():
             if t.storage is x.storage:
                 t.whole, t.part = max(t.whole, whole), max(t.part, part)
@@ -383,7 +415,7 @@ class _Model:
 
     def in_place(self, i: Intention) -> Action | None:
         careless = i.d % 16 == 15
-        picked = self.pick(i.a, where=lambda t: not t.expanded and (careless or self.writable(t)))
+        picked = self.pick(i.a, where=lambda t: self.writable(t, careless=careless))
         if picked is None:
             return None
         name, x = picked
@@ -424,9 +456,7 @@ class _Model:
 
     def setitem(self, i: Intention) -> Action | None:
         careless = i.d % 16 == 15
-        picked = self.pick(
-            i.a, where=lambda t: t.shape and t.size and not t.expanded and (careless or self.writable(t))
-        )
+        picked = self.pick(i.a, where=lambda t: t.shape and t.size and self.writable(t, careless=careless))
         if picked is None:
             return None
         name, x = picked
@@ -435,21 +465,22 @@ class _Model:
         fails = careless and not self.writable(x)
         if other is None or i.c % 3 == 2:
             if not fails:
-                self.written(x, None, max(3, x.whole), max(1, x.part), [])
+                self.written(x, None, max(3, x.whole), max(1, x.part), [], in_part=True)
             return Action("setitem", args=(name,), params={"index": index, "number": (5, 0, 0.5)[i.c // 3 % 3]})
         other_name, w = other
         if not fails:
-            self.written(x, w, max(x.whole, w.whole), max(x.part, w.part), [])
+            self.written(x, w, max(x.whole, w.whole), max(x.part, w.part), [], in_part=True)
         return Action("setitem", args=(name, other_name), params={"index": index})
 
     # Flags and gradients
 
     def detach_(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: not t.is_view)
+        picked = self.pick(i.a, where=lambda t: not (t.is_view or t.family.retains_grad or self.has_views(t)))
         if picked is None:
             return None
         name, x = picked
-        x.requires_grad, x.is_leaf, x.node, x.family = False, True, None, _Family()
+        x.requires_grad, x.is_leaf, x.node = False, True, None
+        x.family.protected = False
         return Action("detach_", args=(name,))
 
     def requires_grad_(self, i: Intention) -> Action | None:
@@ -476,7 +507,7 @@ class _Model:
         return Action("retain_grad", args=(picked[0],))
 
     def assign_grad(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: t.is_leaf)
+        picked = self.pick(i.a, where=lambda t: t.is_leaf and t.has_literal)
         if picked is None:
             return None
         name, x = picked
@@ -546,29 +577,31 @@ class _Model:
         return {"retain_graph": True} if choice in (1, 5) else {}
 
     def root(self, number: int, *, careless: bool) -> tuple[str, _Tensor] | None:
-        if careless:
-            return self.pick(number)
-        return self.pick(number, where=lambda t: t.requires_grad and self.runs(t))
+        def admits(t: _Tensor) -> bool:
+            return t.has_literal and (careless or (t.requires_grad and self.runs(t)))
+
+        return self.pick(number, where=admits)
 
     def backward(self, i: Intention) -> Action | None:
-        careless = i.d % 16 == 15
-        picked = self.root(i.a, careless=careless)
+        # Mistakes: a root whose graph may be freed or written to; any root; a gradient of a wrong shape, or none.
+        mistake = {7: "stale", 15: "stale", 14: "root", 13: "shape", 12: "no gradient"}.get(i.d % 16, "")
+        if mistake == "stale":
+            picked = self.pick(i.a, where=lambda t: t.requires_grad and t.has_literal)
+        else:
+            picked = self.root(i.a, careless=mistake == "root")
         if picked is None:
             return None
         name, y = picked
         flags = self.flags(i)
         params: dict[str, Param] = dict(flags)
-        if y.size != 1 or i.b % 4 == 3:
-            shape = y.shape
-            if careless:
-                shape = (1, *y.shape)
-            if not careless or i.b % 2:
-                params["gradient"] = _values(shape, i.b)
+        if (y.size != 1 or i.b % 4 == 3) and mistake != "no gradient":
+            shape = (1, *y.shape) if mistake == "shape" else y.shape
+            params["gradient"] = _values(shape, i.b)
         inputs: tuple[str, ...] = ()
         if i.b % 5 == 4:
-            chosen = self.pick(i.d, where=lambda t: t.requires_grad or careless)
+            chosen = self.pick(i.d, where=lambda t: t.requires_grad or mistake == "root")
             inputs = () if chosen is None else (chosen[0],)
-        if self.runs(y):
+        if self.runs(y) and mistake in ("", "stale"):
             self.ran([y], keep=bool(flags))
             for t in (self.tensors[n] for n in inputs):
                 t.family.retains_grad |= not t.is_leaf
@@ -640,10 +673,14 @@ def build(intended: Sequence[Intention]) -> Session:
 
 
 def intentions() -> st.SearchStrategy[Intention]:
-    """One kind of action and four numbers; they shrink towards a leaf of ones, the newest names and no flags."""
+    """One kind of action and four numbers; they shrink towards a leaf of ones, the newest names and no mistakes."""
     kinds = [kind for kind, weight in WEIGHTS.items() for _ in range(weight)]
     number = st.integers(0, 47)
-    return st.builds(Intention, st.sampled_from(kinds), number, number, number, number)
+    # c and d come from one draw: the shrinker deletes runs of at most five draws, and a list adds one an element.
+    both = st.integers(0, 16 * 48 - 1)
+    return st.builds(
+        lambda kind, a, b, cd: Intention(kind, a, b, cd % 48, cd // 48), st.sampled_from(kinds), number, number, both
+    )
 
 
 def sessions(*, max_actions: int = 25) -> st.SearchStrategy[Session]:

@@ -264,7 +264,8 @@ PHRASES = {
     "shapes do not broadcast": r"must match the size of tensor b|doesn't match the broadcast shape",
     "no grad yet": r"'?NoneType'?",
 }
-ENGINE_ERRORS = frozenset({"freed graph", "saved value modified", "saved value detached"})
+# Raised by a backward that has already run part of the graph, or (an unused input) all of it.
+ENGINE_ERRORS = frozenset({"freed graph", "saved value modified", "saved value detached", "unused input"})
 
 
 @dataclass(frozen=True)
