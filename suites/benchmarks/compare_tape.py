@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import math
 import statistics
 import sys
@@ -252,18 +253,16 @@ CHAINS = {
 
 def contestants(chain: Chain, x: Array, answer: KnownAnswer) -> tuple[dict[str, Timed], list[str]]:
     """What is timed, by label, and a line for each contestant that is not there."""
-    workload = chain.workload()
-    one = np.ones(())
-    entries: dict[str, Timed] = {}
+    entries = {"numpy": _timed(functools.partial(_by_hand, chain, x), answer)}
     missing = []
-    for name in ("numpy", "reference", "torch"):
+    for name in ("reference", "torch"):
         try:
-            engine = load_engine(name)
+            load_engine(name)
         except MissingFramework as error:
             missing.append(str(error))
             continue
-        prepare = functools.partial(engine.prepare, workload, (x,), "gradient", one)
-        entries[name] = Timed(prepare, lambda result, engine=engine: check(answer, engine.to_arrays(result)))  # type: ignore[misc]
+        module = importlib.import_module({"reference": "reference_impl"}.get(name, name))
+        entries[name] = _timed(functools.partial(_tape, module, chain, x), answer)
     try:
         entries["autograd"] = _autograd(chain, x, answer)
     except ImportError as error:
@@ -271,16 +270,38 @@ def contestants(chain: Chain, x: Array, answer: KnownAnswer) -> tuple[dict[str, 
     return entries, missing
 
 
+def _timed(prepare: Callable[[], Callable[[], Any]], answer: KnownAnswer) -> Timed:
+    return Timed(prepare, lambda result: check(answer, [np.asarray(part) for part in result]))
+
+
+def _by_hand(chain: Chain, x: Array) -> Callable[[], tuple[Any, ...]]:
+    one = np.ones(())
+
+    def run() -> tuple[Any, ...]:
+        value, pull_back = chain.by_hand(x)
+        return (value, *pull_back(one))
+
+    return run
+
+
+def _tape(T: Any, chain: Chain, x: Array) -> Callable[[], tuple[Any, ...]]:
+    leaf = T.tensor(x, requires_grad=True)
+
+    def run() -> tuple[Any, ...]:
+        leaf.grad = None
+        y = chain.function(T, leaf)
+        y.backward()
+        return y.detach(), leaf.grad
+
+    return run
+
+
 def _autograd(chain: Chain, x: Array, answer: KnownAnswer) -> Timed:
     import autograd  # type: ignore[import-untyped]
     import autograd.numpy  # type: ignore[import-untyped]
 
     run = autograd.value_and_grad(lambda x: chain.function_autograd(autograd.numpy, x))
-
-    def checked(result: Any) -> Any:
-        return check(answer, [np.asarray(part) for part in result])
-
-    return Timed(lambda: lambda: run(x), checked)
+    return _timed(lambda: lambda: run(x), answer)
 
 
 def compare(chain: Chain, size: int, *, rounds: int, seconds: float) -> tuple[Measured, list[str]]:
