@@ -67,7 +67,8 @@ class Declared:
         scale: what multiplies a: "" (no such part), "1", "max|args|" (the largest magnitude among the arguments of the
             element) or "max|args| |y|" (that times the result: a relative error that grows with the argument).
         eta: what underflow may add: 0, the smallest subnormal number, or the smallest normal one where results are flushed.
-        kind: the formula; for one that is not elementwise k, a and scale mean nothing.
+        kind: the formula. One that is not elementwise is multiplied by k (1 unless the kernel was seen to exceed it), and
+            k_exp and k_log in it stand for the k of those ops; a and scale have no part in it.
     """
 
     k: float

@@ -360,7 +360,7 @@ def test_a_jitted_program_is_compiled_once_for_many_points() -> None:
         moved = Case(case.program, (V + shift,), case.requires_grad, case.cotangents)
         assert sound(backends.get("jax-jit").prepare(moved)()).failure is None
     assert jax_backend._compiled.cache_info().misses == 1
-    pulled: Any = jax_backend._compiled(case.program, case.requires_grad, (True,), "float64")
+    pulled: Any = jax_backend._compiled(case.program, case.requires_grad, (True,), "float64", True)
     assert pulled._cache_size() == 1
 
 
@@ -382,3 +382,33 @@ def test_torch_gets_the_strides_of_the_array(array: Any) -> None:
     assert np.array_equal(tensor.numpy(), array)
     if array.size > 1:
         assert tuple(s * array.itemsize for s in tensor.stride()) == array.strides
+
+
+@pytest.mark.skipif("jax-jit" not in FRAMEWORKS, reason="jax is not installed")
+def test_without_rewrites_a_compiled_program_computes_what_it_says() -> None:
+    from harness.backends import jax_backend
+
+    instrs = (Instr("add", (0, Scalar(1e8))), Instr("sub", (1, Scalar(1e8))))
+    program = Program((Spec((3,)),), instrs, (2,))
+    case = Case(program, (V,), (True,), (np.ones(3),))
+    plain = sound(jax_backend.unrewritten().prepare(case)())
+    assert np.array_equal(plain.values[0], (V + 1e8) - 1e8)
+    assert np.array_equal(sound(backends.get("jax-jit").prepare(case)()).values[0], V)  # XLA folds the literals
+
+
+@pytest.mark.skipif("jax-jit" not in FRAMEWORKS, reason="jax is not installed")
+def test_compiled_programs_can_be_kept_between_runs(tmp_path: Any) -> None:
+    import jax
+
+    from harness.backends import jax_backend
+
+    config: Any = jax.config
+    before = config.jax_compilation_cache_dir
+    try:
+        jax_backend.persist_compilations(tmp_path)
+        case = with_cotangent(single("atan", (V + 0.125,)), np.ones(3))
+        jax_backend._compiled.cache_clear()
+        assert sound(backends.get("jax-jit").prepare(case)()).failure is None
+        assert any(tmp_path.iterdir())
+    finally:
+        config.update("jax_compilation_cache_dir", before)

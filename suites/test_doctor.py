@@ -146,6 +146,22 @@ def test_a_relative_error_that_grows_with_the_argument_is_declared_so() -> None:
     assert found == Declared(k=8.0, a=1.0, scale="max|args| |y|", eta=found.eta)
 
 
+def test_an_op_that_is_zero_between_the_numbers_has_an_absolute_part() -> None:
+    table = load_kernel_errors()
+    assert all(
+        table.lookup(b, d, "logaddexp").scale == "1" for b in kernel_errors.BACKENDS for d in kernel_errors.DTYPES
+    )
+
+
+@pytest.mark.parametrize("op", sorted(kernel_errors.ADDING))
+def test_an_op_that_adds_up_stays_within_its_formula(op: str) -> None:
+    table = load_kernel_errors()
+    for backend, dtype, name in table.measured:
+        if name == op:
+            assert 0.05 < table.measured[backend, dtype, op]["k"] <= table.lookup(backend, dtype, op).k
+            assert table.lookup(backend, dtype, op).kind == kernels.KINDS[op]
+
+
 def test_regenerate_writes_a_table_that_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_errors, "BACKENDS", ("reference",))
     path = tmp_path / "table.json"

@@ -154,6 +154,15 @@ def test_an_infinite_slope_is_no_estimate_to_rely_on(engine: Engine) -> None:
     assert found.errors[0][0] > 1.0
 
 
+def test_an_oscillation_faster_than_every_step_is_unsettled() -> None:
+    def sample(t: float) -> tuple[float, float]:
+        y = math.tan(math.sinh(math.tan(1.13542706 + t) * 12.0))
+        return y, abs(y)
+
+    got = derivative(sample)
+    assert got.error == math.inf or abs(got.error) < 0.1 * abs(got.value)
+
+
 def test_outside_the_domain_there_is_no_estimate(engine: Engine) -> None:
     found = gradient(unary("log", [-1.0, 0.0]), engine)
     assert list(found.notes[0]) == ["not finite"] * 2

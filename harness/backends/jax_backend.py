@@ -22,7 +22,7 @@ from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 
-__all__ = ["CONVENTIONS", "OPS", "JaxBackend", "devices", "eager", "jitted", "persist_compilations"]
+__all__ = ["CONVENTIONS", "OPS", "JaxBackend", "devices", "eager", "jitted", "persist_compilations", "unrewritten"]
 
 _set: Callable[[str, Any], None] = jax.config.update
 _set("jax_enable_x64", True)
@@ -208,24 +208,37 @@ def _eager(program: Program, wanted: Flags, rooted: Flags, dtype: str) -> Callab
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(program: Program, wanted: Flags, rooted: Flags, dtype: str) -> Callable[[Any, Any], tuple[Any, Any]]:
+def _compiled(
+    program: Program, wanted: Flags, rooted: Flags, dtype: str, rewrites: bool = True
+) -> Callable[[Any, Any], tuple[Any, Any]]:
     # dtype is part of the key so that dropping an entry drops the executables of that dtype alone.
-    compiled: Callable[[Any, Any], tuple[Any, Any]] = jax.jit(_pull_back(program, wanted, rooted))
+    compiled: Callable[[Any, Any], tuple[Any, Any]] = _jit(_pull_back(program, wanted, rooted), rewrites)
     return compiled
 
 
+def _jit(function: Any, rewrites: bool) -> Any:
+    options: dict[str, Any] = {} if rewrites else {"xla_disable_hlo_passes": "algsimp"}
+    return jax.jit(function, compiler_options=options)
+
+
 @functools.lru_cache(maxsize=512)
-def _value(program: Program, dtype: str, jit: bool) -> Callable[[Any], list[Any]]:
-    evaluate = straighten(program, OPS)
-    return jax.jit(evaluate) if jit else evaluate
+def _value(program: Program, dtype: str, jit: bool, rewrites: bool) -> Callable[[Any], list[Any]]:
+    evaluate: Callable[[Any], list[Any]] = straighten(program, OPS)
+    return _jit(evaluate, rewrites) if jit else evaluate
 
 
 @dataclass(frozen=True)
 class JaxBackend:
-    """JAX on the CPU with 64-bit numbers; whole programs are compiled if `jit`. Its exceptions become failures."""
+    """JAX on the CPU with 64-bit numbers; whole programs are compiled if `jit`. Its exceptions become failures.
+
+    XLA rewrites what it compiles by algebra: exp(a) * exp(b) becomes exp(a + b), exp(a) ** b becomes exp(a * b),
+    log(exp(a)) becomes a. Most of it gains accuracy, but the first two lose |a + b| and |a b| units in the last place,
+    so that the declared errors of single kernels do not bound the whole; with `rewrites` off they do.
+    """
 
     name: str
     jit: bool
+    rewrites: bool = True
 
     @property
     def version(self) -> str:
@@ -244,8 +257,8 @@ class JaxBackend:
     def prepare(self, case: Case) -> Thunk:
         """Copy the case to JAX; the thunk compiles at the first call if it must, and waits for its results."""
         rooted = tuple(ct is not None for ct in case.cotangents)
-        make = _compiled if self.jit else _eager
-        pull_back = make(case.program, case.requires_grad, rooted, case.dtype)
+        key = (case.program, case.requires_grad, rooted, case.dtype)
+        pull_back = _compiled(*key, self.rewrites) if self.jit else _eager(*key)
         # A contiguous private copy: JAX may alias the memory of the array that it is given.
         inputs = [jnp.array(x) for x in case.primals]
         cotangents = [jnp.array(ct) for ct in case.cotangents if ct is not None]
@@ -263,7 +276,7 @@ class JaxBackend:
 
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only."""
-        evaluate = _value(case.program, case.dtype, self.jit)
+        evaluate = _value(case.program, case.dtype, self.jit, self.rewrites)
         inputs = [jnp.array(x) for x in case.primals]
 
         def thunk() -> Outcome:
@@ -283,3 +296,8 @@ def eager() -> JaxBackend:
 def jitted() -> JaxBackend:
     """JAX with whole programs compiled, named "jax-jit"."""
     return JaxBackend("jax-jit", jit=True)
+
+
+def unrewritten() -> JaxBackend:
+    """As `jitted` without XLA's algebraic rewriting: where this one agrees and "jax-jit" does not, rewriting did it."""
+    return JaxBackend("jax-jit-unrewritten", jit=True, rewrites=False)

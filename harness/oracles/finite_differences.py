@@ -38,7 +38,8 @@ class Estimate(NamedTuple):
     """A derivative, the error it may have, and how it came about.
 
     `note` is "" (central differences), "one-sided" (the other side leaves the domain), "kink" (the derivatives from the
-    left and from the right differ; `error` covers both) or "not finite" (no stencil fits; value nan, error inf).
+    left and from the right differ; `error` covers both), "unsettled" (no step is small enough; error inf) or "not finite"
+    (no stencil fits; value nan, error inf).
     """
 
     value: float
@@ -77,6 +78,9 @@ def derivative(sample: Sample, *, scales: Sequence[float] = (1.0,)) -> Estimate:
             best = new
         if best.note == "" and best.error <= 1e-6 * abs(best.value) + 64 * EPS * magnitude / start:
             break
+    if best.note == "" and best.error > max(0.1 * abs(best.value), 1e-6 * max(1.0, magnitude)):
+        # Quotients that never settle may still agree by accident: a fast oscillation seen at too few points.
+        return best._replace(error=math.inf, note="unsettled")
     return best
 
 
@@ -88,7 +92,7 @@ def _rank(estimate: Estimate) -> tuple[int, float]:
 
 def _starts(scales: Sequence[float]) -> Iterator[float]:
     seen = set()
-    for shift in (3, 9, 15, 21):
+    for shift in (3, 9, 15, 21, 27):
         for scale in scales:
             start = math.ldexp(1.0, math.frexp(scale)[1] - 1 - shift)  # a power of two makes x + h exact more often
             if start > 1e-300 and start not in seen:

@@ -30,7 +30,18 @@ from harness.cases import Array, Case
 from harness.kernels import KINDS, SCHEMA, TABLE, Declared
 from harness.programs import Instr, Program, Scalar, Spec
 
-__all__ = ["BACKENDS", "DTYPES", "Probe", "measure", "probes", "regenerate"]
+__all__ = [
+    "ADDING",
+    "BACKENDS",
+    "DTYPES",
+    "EXACT",
+    "SCALES",
+    "Probe",
+    "measure",
+    "measure_adding",
+    "probes",
+    "regenerate",
+]
 
 BACKENDS = ("reference", "torch", "jax", "jax-jit")
 DTYPES = ("float64", "float32")
@@ -38,6 +49,9 @@ BITS = 200
 MANY_BITS = 2400  # enough to reduce the largest float64 modulo pi
 MOSTLY_RELATIVE = 16.0  # a kernel with a larger relative error is declared with an absolute part
 MARGIN = 2.0  # declared = ceil(MARGIN * measured), at least 1
+
+# Ops that are 0 along curves between the floating-point numbers: a relative error says nothing there, however it measured.
+CROSSES_ZERO = frozenset({"logaddexp"})
 
 Exact = Callable[..., Any]
 
@@ -332,7 +346,10 @@ def measure(backend: str, dtype: str, *, count: int = 3000) -> dict[str, Any]:
         ops = {op: _entry(engine, group, dtype, flushes) for op, group in grouped.items()}
     finally:
         ctx.prec = before
-    return {"version": engine.version, "flushes_subnormals": flushes, "ops": ops}
+    adding = measure_adding(engine, dtype)
+    for entry in adding.values():
+        entry["eta"] = float(np.finfo(dtype).tiny if flushes else np.finfo(dtype).smallest_subnormal)
+    return {"version": engine.version, "flushes_subnormals": flushes, "ops": ops | adding}
 
 
 def _flushes(engine: Engine, dtype: str) -> bool:
@@ -361,7 +378,7 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
             for k, exact, grad in zip(tensors, probe.slopes, outcome.grads, strict=True):
                 if grad is not None:
                     _compare(grad, exact[part], case.primals, slopes[k])
-    declared = _declare(value, rows, dtype, flushes)
+    declared = _declare(value, rows, dtype, flushes, crosses_zero=group[0].op in CROSSES_ZERO)
     return {
         **asdict(declared),
         "measured": {
@@ -379,7 +396,9 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
     }
 
 
-def _declare(value: _Worst, rows: list[tuple[float, float, float]], dtype: str, flushes: bool) -> Declared:
+def _declare(
+    value: _Worst, rows: list[tuple[float, float, float]], dtype: str, flushes: bool, *, crosses_zero: bool = False
+) -> Declared:
     info = np.finfo(dtype)
     u, least, tiny = float(info.eps) / 2, float(info.smallest_subnormal), float(info.tiny)
     if flushes:
@@ -394,13 +413,14 @@ def _declare(value: _Worst, rows: list[tuple[float, float, float]], dtype: str, 
         return Declared(k=plain, eta=eta)
     # Of the forms that cover every point, the one that allows least at nine points of ten.
     k = MOSTLY_RELATIVE / 2
-    choices = [(plain, Declared(k=plain, eta=eta))]
+    choices = [] if crosses_zero else [(plain, Declared(k=plain, eta=eta))]
     for scale, size_of in SCALES.items():
         sizes = [size_of(y, largest) for _, y, largest in rows]
         used = [(e, y, s) for (e, y, _), s in zip(rows, sizes, strict=True) if s >= tiny]
         a = _margin(max((e - k * u * y) / s / u for e, y, s in used))
-        allowed = float(np.quantile([k + a * (s / y) for _, y, s in used], 0.9))
-        choices.append((allowed, Declared(k=k, a=a, scale=scale, eta=eta)))
+        if math.isfinite(a) and not (crosses_zero and scale.endswith("|y|")):
+            allowed = float(np.quantile([k + a * (s / y) for _, y, s in used], 0.9))
+            choices.append((allowed, Declared(k=k, a=a, scale=scale, eta=eta)))
     return min(choices, key=lambda choice: choice[0])[1]
 
 
@@ -413,6 +433,128 @@ def _margin(measured: float) -> float:
 
 def _short(x: float) -> float:
     return float(f"{x:.3g}")
+
+
+# -- ops that add up: how much of the formula in `KINDS` they use
+
+
+def _sum_of(terms: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    n = len(terms)
+    return [sum(terms, arb(0))], [n * sum((abs(t) for t in terms), arb(0))]
+
+
+def _running(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    parts = [_sum_of(x[: i + 1]) for i in range(len(x))]
+    return [y for ys, _ in parts for y in ys], [b for _, bs in parts for b in bs]
+
+
+def _mean_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    (y,), (b,) = _sum_of(x)
+    n = len(x)
+    return [y / n], [b * (n + 1) / n / n]
+
+
+def _product_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    y = arb(1)
+    for v in x:
+        y *= v
+    return [y], [len(x) * abs(y)]
+
+
+def _norm_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    y = sum((v * v for v in x), arb(0)).sqrt()
+    return [y], [(len(x) + 2) * y]
+
+
+def _variance_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    n = len(x)
+    mean = sum(x, arb(0)) / n
+    apart = [v - mean for v in x]
+    y = sum((d * d for d in apart), arb(0)) / (n - 1)
+    shift = n * sum((abs(v) for v in x), arb(0)) / n
+    return [y], [(n + 3) * y + 2 * shift * sum((abs(d) for d in apart), arb(0)) / (n - 1)]
+
+
+def _weights(x: Sequence[Any]) -> tuple[Any, list[Any], Any, Any]:
+    """The maximum, the softmax, the sum of the shifted exponentials and the mean distance from the maximum."""
+    top = x[0]
+    for v in x[1:]:
+        top = top.max(v)
+    powers = [(v - top).exp() for v in x]
+    whole = sum(powers, arb(0))
+    weights = [p / whole for p in powers]
+    return top, weights, whole, sum((w * (top - v) for w, v in zip(weights, x, strict=True)), arb(0))
+
+
+def _softmax_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    top, weights, _, away = _weights(x)
+    n = len(x)
+    return weights, [(n + 3 + 2 + (top - v) + away) * w for v, w in zip(x, weights, strict=True)]
+
+
+def _logsumexp_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    top, _, whole, away = _weights(x)
+    y = top + whole.log()
+    return [y], [len(x) + 1 + away + 2 * whole.log() + abs(y)]
+
+
+def _log_softmax_of(x: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    top, _, whole, away = _weights(x)
+    ys = [v - top - whole.log() for v in x]
+    common = len(x) + 1 + away + 2 * whole.log() + abs(top)
+    return ys, [common + (top - v) + abs(y) for v, y in zip(x, ys, strict=True)]
+
+
+# op -> (parameters, x -> exact results and what the formula allows each, in units of u, with k_exp = k_log = 1)
+ADDING: dict[str, tuple[dict[str, Any], Callable[[Sequence[Any]], tuple[list[Any], list[Any]]]]] = {
+    "sum": ({}, _sum_of),
+    "mean": ({}, _mean_of),
+    "cumsum": ({"dim": 0}, _running),
+    "prod": ({}, _product_of),
+    "vector_norm": ({}, _norm_of),
+    "var": ({}, _variance_of),
+    "softmax": ({"dim": 0}, _softmax_of),
+    "logsumexp": ({"dim": 0}, _logsumexp_of),
+    "log_softmax": ({"dim": 0}, _log_softmax_of),
+}
+LENGTHS = (2, 3, 5, 8, 17, 33, 100)
+
+
+def _rows(dtype: str) -> Iterator[Array]:
+    rng = np.random.default_rng(22)
+    for n in LENGTHS:
+        for repeat in range(6):
+            x = rng.normal(size=n)
+            for row in (x, 30 * x, 1e3 + x, np.ldexp(x, rng.integers(-12, 4, n)), np.abs(x) * 10.0**-repeat):
+                yield row.astype(dtype)
+
+
+def measure_adding(engine: Engine, dtype: str) -> dict[str, dict[str, Any]]:
+    """For every op of `ADDING` the largest error over what its formula allows, and the factor that is declared."""
+    info = np.finfo(dtype)
+    u, tiny, top = float(info.eps) / 2, float(info.tiny) * 2.0**20, float(info.max) / 2.0**20
+    found = {}
+    before, ctx.prec = ctx.prec, BITS
+    try:
+        for op, (params, exact) in ADDING.items():
+            worst, at = 0.0, 0
+            for x in _rows(dtype):
+                program = Program((Spec(x.shape),), (Instr(op, (0,), tuple(params.items())),), (1,))
+                outcome = engine.value_thunk(Case(program, (x,), (False,), (None,), dtype))()
+                if outcome.failure is not None:
+                    raise RuntimeError(f"{engine.name}: {op}: {outcome.failure.kind}: {outcome.failure.message}")
+                results = np.atleast_1d(outcome.values[0]).tolist()
+                for y, e, allowed in zip(results, *exact([arb(float(v)) for v in x]), strict=True):
+                    if not tiny < abs(e) < top:
+                        continue  # underflow and overflow have rules of their own
+                    used = float((abs(arb(y) - e) / allowed).upper()) / u
+                    if used > worst:
+                        worst, at = used, len(x)
+            factor = 1.0 if worst <= 1 else float(math.ceil(MARGIN * worst))
+            found[op] = {"k": factor, "kind": KINDS[op], "measured": {"k": _short(worst), "n": at}}
+    finally:
+        ctx.prec = before
+    return found
 
 
 def regenerate(
