@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from harness.programs import Param
 from harness.sessions import Action, Session
 
-__all__ = ["Intention", "build", "intentions", "sessions"]
+__all__ = ["NON_LEAF_INPUTS", "Intention", "build", "intentions", "sessions"]
 
 Shape = tuple[int, ...]
 SHAPES: tuple[Shape, ...] = ((), (2,), (3,), (2, 3), (1,), (2, 1), (1, 3), (2, 2), (0,))
 FULL = ("slice", None, None, None)
+NON_LEAF_INPUTS = "non-leaf inputs"
 MAX_BITS = 30
 MAX_NAMES = 8
 
@@ -160,7 +161,8 @@ def _broadcast(a: Shape, b: Shape) -> Shape | None:
 class _Model:
     """The tape as far as it takes to intend what is possible. Each method returns an action or None."""
 
-    def __init__(self) -> None:
+    def __init__(self, without: frozenset[str]) -> None:
+        self.without = without
         self.tensors: dict[str, _Tensor] = {}
         self.made = 0
         self.modes: list[bool] = [True]
@@ -217,6 +219,8 @@ class _Model:
         )
 
     def admits(self, op: str) -> bool:
+        if op in self.without:
+            return False
         kink = op in ("relu", "abs", "relu_", "abs_")
         self.has_kinks |= kink and not self.has_second_order
         return not (kink and self.has_second_order)
@@ -419,7 +423,7 @@ class _Model:
         if picked is None:
             return None
         name, x = picked
-        op = ("add_", "mul_", "zero_", "copy_", "sub_", "neg_", "fill_", "relu_", "square_", "abs_")[i.b % 10]
+        op = ("add_", "mul_", "copy_", "zero_", "sub_", "copy_", "neg_", "fill_", "relu_", "square_", "abs_")[i.b % 11]
         if op in ("zero_", "neg_", "relu_", "abs_", "square_", "fill_"):
             factor = 2 if op == "square_" else 1
             if (x.whole + x.part) * factor > MAX_BITS or not self.admits(op):
@@ -599,7 +603,7 @@ class _Model:
             params["gradient"] = _values(shape, i.b)
         inputs: tuple[str, ...] = ()
         if i.b % 5 == 4:
-            chosen = self.pick(i.d, where=lambda t: t.requires_grad or mistake == "root")
+            chosen = self.pick(i.d, where=lambda t: self.may_be_input(t) or mistake == "root")
             inputs = () if chosen is None else (chosen[0],)
         if self.runs(y) and mistake in ("", "stale"):
             self.ran([y], keep=bool(flags))
@@ -607,6 +611,9 @@ class _Model:
                 t.family.retains_grad |= not t.is_leaf
                 t.grad = (y.whole + 9, y.part + 1)
         return Action("backward", args=(name, *inputs), params=params)
+
+    def may_be_input(self, t: _Tensor) -> bool:
+        return t.requires_grad and (t.is_leaf or NON_LEAF_INPUTS not in self.without)
 
     def backward_many(self, i: Intention) -> Action | None:
         first, second = (self.root(k, careless=False) for k in (i.a, i.b))
@@ -659,9 +666,13 @@ class _Model:
         return Action("exit")
 
 
-def build(intended: Sequence[Intention]) -> Session:
-    """Carry out the intentions in order on the model; return the session of those that were possible."""
-    model = _Model()
+def build(intended: Sequence[Intention], *, without: frozenset[str] = frozenset()) -> Session:
+    """Carry out the intentions in order on the model; return the session of those that were possible.
+
+    Args:
+        without: what to leave out: names of in-place ops that take no operand, or NON_LEAF_INPUTS.
+    """
+    model = _Model(without)
     actions: list[Action] = []
     for intention in intended:
         if not model.tensors:
@@ -683,6 +694,6 @@ def intentions() -> st.SearchStrategy[Intention]:
     )
 
 
-def sessions(*, max_actions: int = 25) -> st.SearchStrategy[Session]:
-    """Draw a session of 1 to `max_actions` actions."""
-    return st.lists(intentions(), min_size=1, max_size=max_actions).map(build)
+def sessions(*, max_actions: int = 25, without: frozenset[str] = frozenset()) -> st.SearchStrategy[Session]:
+    """Draw a session of at most `max_actions` actions, without what `build` is told to leave out."""
+    return st.lists(intentions(), min_size=1, max_size=max_actions).map(lambda i: build(i, without=without))

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from .known_gaps import KNOWN_GAPS
+
+HERE = Path(__file__).parent
 MODULES = {"reference": "reference_impl", "torch": "torch"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "catalogue(*ids, priority=1): the rows of the catalogue that the test states")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.name in KNOWN_GAPS and item.path.parent == HERE:
+            item.add_marker(pytest.mark.xfail(reason=KNOWN_GAPS[item.name], strict=True))
 
 
 @pytest.fixture(scope="session", params=list(MODULES))

@@ -79,3 +79,12 @@ def test_leaf_grads_do_not_alias_an_intermediate_gradient(torch_like: Any) -> No
     assert not share_memory(x.grad, m.grad)
     x.grad.zero_()
     assert_equal(m.grad, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.catalogue("AC06")
+def test_only_torch_lets_leaves_behind_views_share_one_buffer(torch_like: Any) -> None:
+    # Measured on torch 2.13: each reshape hands back a view of one cotangent, and both leaves keep that memory.
+    # https://github.com/pytorch/pytorch/issues/34082
+    a, b = (torch_like.ones(2, 3, requires_grad=True) for _ in range(2))
+    (a.reshape(6) + b.reshape(6)).backward(torch_like.arange(6.0))
+    assert share_memory(a.grad, b.grad) == (torch_like.__name__ == "torch")
