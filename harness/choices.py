@@ -320,7 +320,7 @@ def options(op: str, shape: Shape) -> tuple[Option, ...]:
             out = infer_op(op, (Spec(shape),), row).shape
         except ProgramError:  # the enumerations above are loose at size-0 axes; inference is the judge, once a shape
             continue
-        if math.prod(out) <= MAX_ELEMENTS and len(out) <= 4:
+        if math.prod(out) <= MAX_ELEMENTS and len(out) <= 3:
             found.setdefault(repr(params), (params, out))
     return tuple(found.values())
 
@@ -384,6 +384,8 @@ def new_shapes(op: str) -> tuple[Shape, ...]:
         return tuple(s for s in SHAPES if len(s) == 1)
     if op in ("matmul", "cat"):
         return tuple(s for s in SHAPES if s)
+    if op == "stack":
+        return tuple(s for s in SHAPES if len(s) < 3)
     if not has_options(op):
         return SHAPES
     return tuple(s for s in SHAPES if options(op, s))

@@ -335,7 +335,9 @@ class _Draft:
     def _join(self, op: str) -> bool:
         candidates = [i for i in self.of_kind("float") if op == "stack" or self.shapes[i]]
         candidates = [
-            i for i in candidates if math.prod(self.shapes[i]) <= MAX_ELEMENTS // 2 and len(self.shapes[i]) < 4
+            i
+            for i in candidates
+            if math.prod(self.shapes[i]) <= MAX_ELEMENTS // 2 and len(self.shapes[i]) <= (2 if op == "stack" else 3)
         ]
         a = self._pick_or_new(candidates, op)
         if a is None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from harness.cases import Array, Case
 from harness.inference import OPS, differentiable_slots, infer
-from harness.programs import Program, Scalar
+from harness.programs import Program, Scalar, Spec
 
 __all__ = ["DOMAIN_RANGES", "LAYOUTS", "POINT_KINDS", "live_slots", "point"]
 
@@ -63,11 +64,10 @@ def point(
     flags = (
         floats if requires_grad is None else tuple(f and bool(r) for f, r in zip(floats, requires_grad, strict=True))
     )
-    live = live_slots(program, flags)
+    specs, reached, live = _analysis(program, flags)
     if not any(live[i] for i in program.outputs):
-        flags, live = floats, live_slots(program)
-    reached = differentiable_slots(program, flags)
-    specs = infer(program)
+        flags = floats
+        specs, reached, live = _analysis(program, flags)
     wanted = list(layouts or ("dense",) * len(program.outputs))
     used = [reached[slot] and layout != "unused" for slot, layout in zip(program.outputs, wanted, strict=True)]
     if not any(u and live[slot] for u, slot in zip(used, program.outputs, strict=True)):
@@ -93,6 +93,11 @@ def live_slots(program: Program, requires_grad: Sequence[bool] | None = None) ->
             if positions is None or i in positions
         )
     return tuple(flags)
+
+
+@lru_cache(maxsize=256)  # a program is put at many points
+def _analysis(program: Program, flags: tuple[bool, ...]) -> tuple[tuple[Spec, ...], tuple[bool, ...], tuple[bool, ...]]:
+    return infer(program), differentiable_slots(program, flags), live_slots(program, flags)
 
 
 def _primals(program: Program, dtype: str, rng: np.random.Generator | None) -> tuple[Array, ...]:

@@ -175,6 +175,10 @@ def _whole(value: object) -> int:
     return int(value)
 
 
+def _operator(op: str, *, reflected: bool = False) -> Callable[[Any, Any], Traced]:
+    return lambda self, other: _apply(op, (other, self) if reflected else (self, other), {})
+
+
 class Traced:
     """A tensor of a trace: it knows its shape and kind, not its value."""
 
@@ -226,6 +230,31 @@ class Traced:
             raise TracingError(f"t() takes at most 2 axes, x has shape {self.shape}")
         return self.T
 
+    __add__ = _operator("add")
+    __radd__ = _operator("add", reflected=True)
+    __sub__ = _operator("sub")
+    __rsub__ = _operator("sub", reflected=True)
+    __mul__ = _operator("mul")
+    __rmul__ = _operator("mul", reflected=True)
+    __truediv__ = _operator("div")
+    __rtruediv__ = _operator("div", reflected=True)
+    __pow__ = _operator("pow")
+    __rpow__ = _operator("pow", reflected=True)
+    __matmul__ = _operator("matmul")
+    __rmatmul__ = _operator("matmul", reflected=True)
+    __gt__ = _operator("gt")
+    __ge__ = _operator("ge")
+    __lt__ = _operator("lt")
+    __le__ = _operator("le")
+    __eq__ = _operator("eq")  # type: ignore[assignment]
+    __ne__ = _operator("ne")  # type: ignore[assignment]
+
+    def __neg__(self) -> Traced:
+        return _apply("neg", (self,), {})
+
+    def __abs__(self) -> Traced:
+        return _apply("abs", (self,), {})
+
     def __getitem__(self, index: object) -> Traced:
         items = index if isinstance(index, tuple) else (index,)
         return self._tape.record("getitem", (self._slot,), {"index": tuple(_index(item) for item in items)})
@@ -273,30 +302,6 @@ class Traced:
 
     def _no_value(self, what: str) -> NoReturn:
         raise TracingError(f"the function asks {self!r} for {what}, which a trace does not have")
-
-
-_OPERATORS: Final = {
-    "add": "add",
-    "sub": "sub",
-    "mul": "mul",
-    "truediv": "div",
-    "pow": "pow",
-    "matmul": "matmul",
-}
-_COMPARISONS: Final = ("gt", "ge", "lt", "le", "eq", "ne")
-
-
-def _operator(op: str, *, reflected: bool) -> Callable[[Traced, object], Traced]:
-    return lambda self, other: _apply(op, (other, self) if reflected else (self, other), {})
-
-
-for _symbol, _op in _OPERATORS.items():
-    setattr(Traced, f"__{_symbol}__", _operator(_op, reflected=False))
-    setattr(Traced, f"__r{_symbol}__", _operator(_op, reflected=True))
-for _op in _COMPARISONS:
-    setattr(Traced, f"__{_op}__", _operator(_op, reflected=False))
-setattr(Traced, "__neg__", lambda self: _apply("neg", (self,), {}))  # noqa: B010
-setattr(Traced, "__abs__", lambda self: _apply("abs", (self,), {}))  # noqa: B010
 
 
 class _Ops:
