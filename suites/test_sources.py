@@ -163,24 +163,24 @@ def test_outputs_without_a_gradient_are_printed_and_not_pulled_back() -> None:
         assert names["values"][1].tolist() == [True, False]
 
 
+@pytest.mark.parametrize("framework", ["jax", "reference"])
 @pytest.mark.parametrize("op", OPS)
-def test_jax_and_pytorch_spell_the_same_op(op: str) -> None:
+def test_the_scripts_of_an_op_mean_what_pytorch_means(op: str, framework: str) -> None:
     """PyTorch's gradient, with room for rounding alone, is the expectation of the other scripts: a wrong word shows."""
     need("torch")
-    need("jax")
+    need(framework)
     rng = random.Random(OPS[op].name)
     extra = ("where",) if op in ("gt", "ge", "lt", "le", "eq", "ne") else ()
     made = [random_program(rng, ops=(op, *extra), max_instrs=2, int_inputs=False) for _ in range(12)]
-    made = [program for program in made if any(instr.op == op for instr in program.instrs)][:3]
+    made = [program for program in made if any(instr.op == op for instr in program.instrs)][:2]
     assert made
     for seed, program in enumerate(made, 1):
         case = point(program, seed=seed)
         truth = gradients(case, "torch")
         expected = [(t, 1e-9 * (1.0 + np.abs(t))) for t in truth]
-        for framework in ("jax", "reference"):
-            with pytest.raises(SystemExit) as left:
-                execute(to_source(case, framework, expected=expected))
-            assert left.value.code is None
+        with pytest.raises(SystemExit) as left:
+            execute(to_source(case, framework, expected=expected))
+        assert left.value.code is None
 
 
 def test_wrong_use_is_refused_with_the_argument() -> None:
