@@ -59,7 +59,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     *((3, 4, 3), (0,), (0, 3), (2, 0), (2, 0, 3)),
 )
 
-# ------------------------------------------------------------------------------------------------------------- intervals
+# --- intervals
 
 
 def _monotone(f: Callable[[float], float]) -> Callable[[float, float], Interval | None]:
@@ -76,6 +76,7 @@ def _absolute(lo: float, hi: float) -> Interval:
 
 
 def square_range(lo: float, hi: float) -> Interval:
+    """Where x * x lies."""
     low, high = _absolute(lo, hi)
     return low * low, high * high
 
@@ -123,6 +124,7 @@ NEEDED_DOMAINS: Final = {
 
 
 def product_range(a: Interval, b: Interval) -> Interval:
+    """Where a * b lies."""
     corners = (a[0] * b[0], a[0] * b[1], a[1] * b[0], a[1] * b[1])
     return min(corners), max(corners)
 
@@ -133,6 +135,7 @@ def _divide(a: Interval, b: Interval) -> Interval | None:
 
 
 def power_range(a: Interval, b: Interval) -> Interval | None:
+    """Where a ** b lies for a base above 0; None for other bases and where it is extreme."""
     if a[0] < 1e-2:
         return None
     logs = product_range((math.log(a[0]), math.log(a[1])), b)
@@ -181,7 +184,7 @@ def range_after(op: str, x: Interval, shape: Shape, params: Params, out: Shape) 
     return lo, hi
 
 
-# --------------------------------------------------------------------------------------------------------------- options
+# --- options
 
 
 def _reduction_options(op: str, shape: Shape) -> list[dict[str, Param]]:
@@ -202,7 +205,7 @@ def _reduction_options(op: str, shape: Shape) -> list[dict[str, Param]]:
 
 
 def _reduces_well(op: str, shape: Shape, row: dict[str, Param]) -> bool:
-    """Say whether the reduction is more than NaN: mean, var and the like need elements, var more than its correction."""
+    """Say whether the reduction is more than NaN: mean and the like need elements, var more than its correction."""
     dim = row.get("dim")
     dims = dim if isinstance(dim, tuple) else range(len(shape)) if dim is None else (dim,)
     n = math.prod(shape[d] for d in dims if isinstance(d, int))
@@ -327,7 +330,7 @@ def options(op: str, shape: Shape) -> tuple[Option, ...]:
 
 @cache
 def mates(shape: Shape) -> tuple[Shape, ...]:
-    """Shapes that broadcast with a shape, simplest first: the same, fewer axes, axes of size 1 on either side, more axes."""
+    """Shapes that broadcast with a shape: the same, fewer axes, axes of size 1 on either side, more axes."""
     some: list[Shape] = [shape, ()]
     some += [shape[i:] for i in range(1, len(shape))]
     some += [(*shape[:i], 1, *shape[i + 1 :]) for i in range(len(shape))]
@@ -343,6 +346,7 @@ def mates(shape: Shape) -> tuple[Shape, ...]:
 
 @cache
 def joint_shape(a: Shape, b: Shape) -> Shape | None:
+    """The shape that two shapes broadcast to, or None."""
     if len(a) < len(b):
         a, b = b, a
     tail = a[len(a) - len(b) :]
@@ -353,6 +357,7 @@ def joint_shape(a: Shape, b: Shape) -> Shape | None:
 
 @cache
 def matmul_shape(a: Shape, b: Shape) -> Shape | None:
+    """The shape of a matrix product, or None where there is none or it is too large."""
     try:
         out = infer_op("matmul", (Spec(a), Spec(b))).shape
     except ProgramError:
@@ -362,6 +367,7 @@ def matmul_shape(a: Shape, b: Shape) -> Shape | None:
 
 @cache
 def matmul_mates(shape: Shape) -> tuple[Shape, ...]:
+    """Shapes that a shape can be multiplied with from the right as matrices."""
     k = shape[-1]
     some: list[Shape] = [(k,), (k, 2), (k, 1), (k, 3), (2, k, 2), (1, k, 3), (k, 0)]
     some += [(*shape[:-2], k, 2)] if len(shape) > 2 else []
@@ -370,6 +376,7 @@ def matmul_mates(shape: Shape) -> tuple[Shape, ...]:
 
 @cache
 def cat_dims(a: Shape, b: Shape) -> tuple[int, ...]:
+    """The axes along which two shapes concatenate."""
     if len(a) != len(b):
         return ()
     off = [i for i in range(len(a)) if a[i] != b[i]]

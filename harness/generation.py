@@ -1,11 +1,11 @@
-"""Random programs, built from choices and valid by construction; `harness.strategies` makes Hypothesis draw the choices.
+"""Random programs, built from choices and valid by construction; in `harness.strategies` Hypothesis makes the choices.
 
 `generate(choose, ...)` makes a program from a function ``choose(n) -> 0 .. n-1`` and needs nothing else: Hypothesis
 supplies one that shrinks (0 is always the simplest choice), `random_program(rng)` one that is cheap.
 
-A program grows op by op. An op takes slots that fit (shape, kind, domain), or a new input that is made to fit. Every slot
-carries an interval in which its values lie at ordinary points: a log is put on a slot that is positive, and nothing is
-built that exceeds `LIMIT`; one program in `WILD` ignores both. At the end the instructions that no output needs go.
+A program grows op by op. An op takes slots that fit (shape, kind, domain), or a new input that is made to fit. Every
+slot carries an interval in which its values lie at ordinary points: a log is put on a slot that is positive, and
+nothing is built that exceeds `LIMIT`; one program in `WILD` ignores both. At the end the instructions that no output needs go.
 
 >>> import random
 >>> program = random_program(random.Random(1), ops=("sin", "mul", "sum"), max_instrs=3)
@@ -119,7 +119,7 @@ class _Draft:
         return len(self.instrs) - 1
 
     def fits(self, y: Interval | None) -> bool:
-        return self.wild or (y is not None and -LIMIT <= y[0] and y[1] <= LIMIT)
+        return self.wild or (y is not None and y[0] >= -LIMIT and y[1] <= LIMIT)
 
     def of_kind(self, kind: str) -> list[int]:
         return [i for i, k in enumerate(self.kinds) if k == kind]
@@ -247,7 +247,7 @@ class _Draft:
         exponent = (2, 3, 2.0, 0.5, -1, 1.5, -2.0)[form] if form < 7 else 0.0
         floats = self.of_kind("float")
         if form == 7:  # number ** x
-            candidates = [i for i in floats if self.wild or -10.0 <= self.ranges[i][0] and self.ranges[i][1] <= 10.0]
+            candidates = [i for i in floats if self.wild or (self.ranges[i][0] >= -10.0 and self.ranges[i][1] <= 10.0)]
             x = self._pick_or_new(candidates, "pow")
             if x is None:
                 return False
@@ -405,7 +405,7 @@ class _Draft:
     def _contracts(self, op: str, a: int, b: int) -> Interval | None:
         """Where the values of the contraction lie; None where the shapes do not allow it or it is too large."""
         s, t = self.shapes[a], self.shapes[b]
-        if op == "matmul" and matmul_shape(s, t) is None or op == "dot" and s != t:
+        if (op == "matmul" and matmul_shape(s, t) is None) or (op == "dot" and s != t):
             return None
         if op == "outer" and s[0] * t[0] > MAX_ELEMENTS:
             return None

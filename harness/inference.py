@@ -1,8 +1,8 @@
 """The shape and kind of every slot of a program, and what is wrong with a program that has none.
 
-`OPS` is the vocabulary: one row an op, with its parameters, their defaults and the rule that infers its result. Everything
-that must know an op's signature (the generator, the tracer, the JSON reader) reads it here. Shapes and kinds are PyTorch's;
-what PyTorch would answer with a surprise (a default dtype, a legacy special case) is refused.
+`OPS` is the vocabulary: one row an op, with its parameters, their defaults and the rule that infers its result.
+Everything that must know an op's signature (the generator, the tracer, the JSON reader) reads it here. Shapes and kinds
+are PyTorch's; what PyTorch would answer with a surprise (a default dtype, a legacy special case) is refused.
 
 >>> from harness.inference import infer
 >>> from harness.programs import Instr, Program, Spec
@@ -187,7 +187,7 @@ def broadcast(*shapes: Shape) -> Shape:
     return tuple(out)
 
 
-# ---------------------------------------------------------------------------------------------------- programs, arguments
+# --- programs, arguments
 
 
 def _check_input(i: int, spec: Spec) -> None:
@@ -227,7 +227,7 @@ def _shapes(args: Iterable[Arg]) -> list[Shape]:
     return [a.shape for a in args if isinstance(a, Spec)]
 
 
-# ------------------------------------------------------------------------------------------------------------ parameters
+# --- parameters
 
 
 def _integer(value: Param, name: str) -> int:
@@ -255,7 +255,7 @@ def _integers(value: Param, name: str) -> Shape:
 
 
 def _dim(value: Param, shape: Shape, name: str = "dim", extra: int = 0) -> int:
-    """Check one axis of `shape` (with `extra` further axes allowed, for ops that insert one); return it counted from 0."""
+    """Check one axis of `shape` (`extra` more are allowed, for ops that insert one); return it counted from 0."""
     dim, rank = _integer(value, name), len(shape) + extra
     if not -rank <= dim < rank:
         raise ProgramError(f"{name} is {dim}, out of range for shape {shape}")
@@ -277,7 +277,7 @@ def _new_shape(value: Param) -> Shape:
     return shape
 
 
-# ----------------------------------------------------------------------------------------------------------- elementwise
+# --- elementwise
 
 
 def _unary(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
@@ -332,7 +332,7 @@ def _clamp(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
     return Spec(_tensor(args, 0, "x").shape)
 
 
-# ------------------------------------------------------------------------------------------------------------ reductions
+# --- reductions
 
 
 def _reduced(x: Spec, params: Mapping[str, Param]) -> tuple[Shape, Shape]:
@@ -393,7 +393,7 @@ def _scan(kinds: Sequence[str] = ("float",)) -> Callable[..., Spec]:
     return result
 
 
-# -------------------------------------------------------------------------------------------------------------- movement
+# --- movement
 
 
 def _reshape(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
@@ -489,7 +489,7 @@ def _stack(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
     return Spec((*first[:dim], len(xs), *first[dim:]), xs[0].kind)
 
 
-# -------------------------------------------------------------------------------------------------------------- indexing
+# --- indexing
 
 
 def getitem_shape(shape: Shape, index: Param) -> Shape:
@@ -575,7 +575,7 @@ def _gather(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
     return Spec(shape, x.kind)
 
 
-# ----------------------------------------------------------------------------------------------------------- contraction
+# --- contraction
 
 
 def _matmul(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
@@ -605,7 +605,7 @@ def _outer(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
     return Spec(_vectors(args))
 
 
-# ------------------------------------------------------------------------------------------------------------- the table
+# --- the table
 
 
 def _table() -> dict[str, Op]:

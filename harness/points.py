@@ -118,7 +118,7 @@ def _primals(program: Program, dtype: str, rng: np.random.Generator | None) -> t
 
 
 def _simple(domain: str, start: int, n: int, total: int) -> NDArray[np.float64]:
-    """Elements start .. start+n-1 of a sequence of distinct short binary fractions inside the domain, none of them 0."""
+    """Elements start .. start+n-1 of a sequence of distinct short binary fractions inside the domain, without 0."""
     k = np.arange(start, start + n)
     if domain == "positive":
         return 1.0 + k / 2.0 ** math.ceil(math.log2(max(total, 1)))

@@ -1,7 +1,7 @@
 """Programs and cases as JSON text, and back: exact, versioned, strictly checked, without pickle or eval.
 
-`dumps` writes one canonical text a program, so that `program_id`, a hash of it, names the program. `loads` takes nothing on
-trust: whatever is wrong with a text (foreign, truncated, hostile, too large) is one ProgramError that says what.
+`dumps` writes one canonical text a program, so that `program_id`, a hash of it, names the program. `loads` takes
+nothing on trust: whatever is wrong with a text (foreign, truncated, hostile, too large) is one ProgramError that says what.
 
 >>> from harness.programs import Instr, Program, Scalar, Spec
 >>> text = dumps(Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0))),), (1,)))
@@ -116,7 +116,7 @@ def loads_case(text: str) -> Case:
     return Case(program, tuple(primals), tuple(flags), tuple(cotangents), dtype)
 
 
-# --------------------------------------------------------------------------------------------------------------- writing
+# --- writing
 
 
 def _canonical(tree: Any) -> str:
@@ -155,7 +155,7 @@ def _value_tree(value: Param) -> Any:
 
 
 def _array_tree(a: Array) -> dict[str, Any]:
-    """The elements in row-major order, little-endian; with the strides (in elements) where the array is not contiguous."""
+    """The elements in row-major order, little-endian; the strides (in elements) where it is not contiguous."""
     if a.dtype.name not in _DTYPES:
         raise ProgramError(f"an array has dtype {a.dtype.name}, want one of {', '.join(_DTYPES)}")
     data = np.ascontiguousarray(a, _DTYPES[a.dtype.name]).tobytes()
@@ -166,7 +166,7 @@ def _array_tree(a: Array) -> dict[str, Any]:
     return {**tree, "strides": strides}
 
 
-# --------------------------------------------------------------------------------------------------------------- reading
+# --- reading
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,7 @@
 """A case as a stand-alone Python script for one framework: at most 40 lines that need that framework alone.
 
-`to_source(case, "torch")` is what a report prints and what a bug report to a framework carries. With `expected` the script
-compares the framework's gradient with the true one and exits with 1, naming the element, where it lies outside.
+`to_source(case, "torch")` is what a report prints and what a bug report to a framework carries. With `expected` the
+script compares the framework's gradient with the true one and exits with 1, naming the element, where it lies outside.
 
 >>> from harness.points import point
 >>> from harness.programs import Instr, Program, Spec
@@ -84,7 +84,7 @@ def _packed(statements: Sequence[str], lines: int) -> list[str]:
     return ["; ".join([chunk[0], *(s.strip() for s in chunk[1:])]) for chunk in chunks]
 
 
-# ------------------------------------------------------------------------------------------------------- the two scripts
+# --- the two scripts
 
 
 def _names(program: Program) -> list[str]:
@@ -182,7 +182,7 @@ def _report(case: Case, wanted: Sequence[int], expected: Expected | None) -> lis
     ]
 
 
-# --------------------------------------------------------------------------------------------------------------- literals
+# --- literals
 
 
 def _literal(a: Array, module: str, *, requires_grad: bool = False) -> str:
@@ -196,7 +196,7 @@ def _literal(a: Array, module: str, *, requires_grad: bool = False) -> str:
 
 
 def _laid_out(a: Array | None) -> str:
-    """An expression for a tensor with the array's elements in the array's layout: dense, expanded, permuted, every other."""
+    """An expression for a tensor with the array's elements in its layout: dense, expanded, permuted, every other."""
     array = np.asarray(a)
     if array.size == 0 or array.flags.c_contiguous:
         return _literal(array, "torch")
@@ -216,7 +216,7 @@ def _number(value: Param) -> str:
     return f"({value!r})" if isinstance(value, (int, float)) and math.copysign(1, value) < 0 else repr(value)
 
 
-# --------------------------------------------------------------------------------------------------------------- spelling
+# --- spelling
 
 
 def _statements(program: Program, spellers: Mapping[str, Speller]) -> list[str]:

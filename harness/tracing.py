@@ -31,7 +31,7 @@ __all__ = ["Traced", "TracingError", "ops", "trace"]
 
 
 class TracingError(TypeError):
-    """A function does what a program cannot hold: it asks a tensor for its value, writes into it, takes a constant array."""
+    """A function does what a program cannot hold: it asks for a value, writes into a tensor, takes a constant array."""
 
 
 def trace(f: Callable[..., Any], *inputs: Spec | np.ndarray[Any, Any]) -> Program:
@@ -204,7 +204,7 @@ class Traced:
         return len(self.shape)
 
     @property
-    def T(self) -> Traced:
+    def T(self) -> Traced:  # noqa: N802 (PyTorch's name)
         """The tensor with its axes in reverse order."""
         return _apply("permute", (self, tuple(range(self.ndim))[::-1]), {})
 

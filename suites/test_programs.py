@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from harness.cases import Case
@@ -22,7 +22,7 @@ SIN = Program((Spec((3,)),), (Instr("sin", (0,)),), (1,))
 TEXT = dumps(SIN)
 
 
-# ------------------------------------------------------------------------------------------------------------- inference
+# --- inference
 
 
 def one(op: str, *args: object, **params: object) -> Program:
@@ -123,7 +123,7 @@ def test_detach_comparisons_and_conditions_cut_the_gradient() -> None:
     assert differentiable_slots(program, (True, False)) == (True, False, False, False, False, False)
 
 
-# ------------------------------------------------------------------------------------------------------------------ JSON
+# --- JSON
 
 
 @settings(deadline=None, max_examples=200)
@@ -266,13 +266,14 @@ def test_a_damaged_case_is_read_or_refused_never_anything_else(case: Case, data:
     damaged = text[:at] + data.draw(st.text('{}[]",:0123456789-.eanslftrudimNI', max_size=4)) + text[to:]
     try:
         again = loads_case(damaged)
-    except ProgramError as error:
-        assert str(error)
+    except ProgramError:
+        event("refused")
     else:
+        event("read")
         validate(again.program)
 
 
-# --------------------------------------------------------------------------------------------------------------- tracing
+# --- tracing
 
 
 def test_trace_records_operators_methods_and_functions() -> None:

@@ -33,7 +33,7 @@ def drawn_programs(count: int, seed: int = 0, **options: object) -> list[Program
     return [random_program(rng, **options) for _ in range(count)]  # type: ignore[arg-type]
 
 
-# -------------------------------------------------------------------------------------------------------------- validity
+# --- validity
 
 
 @settings(SLOW, max_examples=500)
@@ -53,7 +53,7 @@ def test_every_slot_has_in_pytorch_the_shape_and_dtype_that_inference_says(case:
     pytest.importorskip("torch")
     names: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(to_source(case, "torch"), "<case>", "exec"), names)  # noqa: S102
+        exec(compile(to_source(case, "torch"), "<case>", "exec"), names)
     dtypes = {"float": case.dtype, "int": "int64", "bool": "bool"}
     for slot, spec in enumerate(infer(case.program)):
         value = names[f"x{slot}" if slot < len(case.program.inputs) else f"v{slot}"]
@@ -110,7 +110,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
         points(random_program(random.Random(0)), kinds=("nice",))
 
 
-# --------------------------------------------------------------------------------------------------------------- variety
+# --- variety
 
 
 def features(program: Program) -> set[str]:
@@ -160,7 +160,7 @@ def test_most_gradients_at_random_points_are_finite_and_not_zero() -> None:
     for seed, program in enumerate(drawn_programs(200, seed=1)):
         names: dict[str, list[object]] = {}
         with contextlib.redirect_stdout(io.StringIO()):
-            exec(to_source(point(program, seed=seed + 1), "torch"), names)  # noqa: S102
+            exec(to_source(point(program, seed=seed + 1), "torch"), names)
         for grad in names["grads"]:
             elements = np.zeros(0) if grad is None else np.asarray(grad, np.float64)
             finite += int(np.isfinite(elements).sum())
@@ -171,7 +171,7 @@ def test_most_gradients_at_random_points_are_finite_and_not_zero() -> None:
     assert zero <= 0.40 * total
 
 
-# ---------------------------------------------------------------------------------------------------------------- points
+# --- points
 
 
 @settings(SLOW, max_examples=300)
@@ -258,7 +258,7 @@ def test_the_same_seed_gives_the_same_case() -> None:
             assert (a is None and b is None) or (a is not None and b is not None and a.tobytes() == b.tobytes())
 
 
-# ------------------------------------------------------------------------------------------------------------- shrinking
+# --- shrinking
 
 
 COMPANIONS = ("add", "mul", "sin", "exp", "sum", "where", "reshape", "matmul", "log", "gt")
