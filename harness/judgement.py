@@ -25,6 +25,7 @@ __all__ = ["Element", "Kind", "Verdict", "agree_exactly", "compare_arrays", "jud
 
 Kind = Literal["agree", "disagree", "inconclusive", "unsupported"]
 RESOLUTION = 0.5  # a bound above this share of the largest gradient element cannot tell the gradient from zero
+CANCELLED = 2.0**-12  # ... unless it is below this share of the cotangents that went into it
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,12 @@ def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convent
     if certificate.status == "undecided":
         counts = (sum(v.size for v in outcome.values), sum(g.size for g in outcome.grads if g is not None))
         return tuple(  # type: ignore[return-value]  # two claims
-            Verdict("inconclusive", c, reason=f"kink: {certificate.reason}", elements=n, undecided=n, reasons={"kink": n})
+            Verdict("inconclusive", c, reason="tie", elements=n, undecided=n, reasons={"tie": n})
             for c, n in zip(("value", "vjp"), counts, strict=True)
         )
-    values = _judge_arrays("value", case, outcome.values, certificate.values, bound.values, None)
+    doubt = "tie" if certificate.status in ("kink", "tie") else "bound too wide"
+    size = max([float(np.abs(x).max()) for x in case.primals if x.dtype.kind == "f" and x.size], default=1.0)
+    values = _judge_arrays("value", case, outcome.values, certificate.values, bound.values, None, size, doubt)
     blanket = None
     if certificate.status == "refuted":
         return values, Verdict(
@@ -115,8 +118,8 @@ def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convent
     for i, (g, x) in enumerate(zip(grads, wanted, strict=True)):
         if g.shape != x.shape:
             return values, _broken("vjp", f"gradient {i} has shape {g.shape}, its input {x.shape}")
-    truth = [None if t is None else t for t in certificate.grads]
-    return values, _judge_arrays("vjp", case, grads, truth, bound.grads, blanket)
+    size = max([float(np.abs(ct).max()) for ct in case.cotangents if ct is not None and ct.size], default=1.0)
+    return values, _judge_arrays("vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt)
 
 
 def _broken(claim: str, reason: str) -> Verdict:
@@ -124,7 +127,14 @@ def _broken(claim: str, reason: str) -> Verdict:
 
 
 def _judge_arrays(
-    claim: str, case: Case, got: Sequence[Array], truth: Sequence[Any], bounds: Sequence[Any], blanket: str | None
+    claim: str,
+    case: Case,
+    got: Sequence[Array],
+    truth: Sequence[Any],
+    bounds: Sequence[Any],
+    blanket: str | None,
+    size: float,
+    doubt: str,
 ) -> Verdict:
     if len(got) != len(truth):
         return _broken(claim, f"{len(got)} arrays where {len(truth)} were expected")
@@ -157,7 +167,7 @@ def _judge_arrays(
         if blanket is not None:
             reasons[blanket] = reasons.get(blanket, 0) + array.size
             continue
-        errors, limits, why = _errors_and_limits(array, true, allowed, claim)
+        errors, limits, why = _errors_and_limits(array, true, allowed, size, doubt)
         for i, (error, limit) in enumerate(zip(errors, limits, strict=True)):
             if why[i]:
                 reasons[why[i]] = reasons.get(why[i], 0) + 1
@@ -182,7 +192,9 @@ def _judge_arrays(
     return Verdict("agree", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
 
 
-def _errors_and_limits(array: Array, true: Any, allowed: Any, claim: str) -> tuple[list[float], list[float], list[str]]:
+def _errors_and_limits(
+    array: Array, true: Any, allowed: Any, size: float, doubt: str
+) -> tuple[list[float], list[float], list[str]]:
     """Return for each element its distance from the truth, the largest that the bound allows, and why it is undecided."""
     flat = array.astype(np.float64).ravel()
     n = flat.size
@@ -200,23 +212,20 @@ def _errors_and_limits(array: Array, true: Any, allowed: Any, claim: str) -> tup
     # An element that is zero by structure has radius 0; another formula may leave a rounding error of its neighbours' size.
     floor = known.max() if known.size else 0.0
     limits = np.where(limits == 0, floor, limits)
-    size = np.where(finite, true.upper_abs().ravel(), 0.0)
-    scale = size.max() if n else 0.0
+    # A bound decides nothing if it is as large as the result, unless the result is a cancellation: then what was
+    # cancelled is as large as the cotangents (for a value, the primals), and the bound may be measured by them.
+    widest = max(RESOLUTION * np.where(finite, true.upper_abs().ravel(), 0.0).max(), CANCELLED * size)
     why = []
     for i in range(n):
         if not finite[i]:
             why.append("not finite")
         elif not math.isfinite(limits[i]):
             why.append("overflow")
-        elif limits[i] > RESOLUTION * scale and limits[i] > _tiny(array) and distance[i] > 0:
-            why.append("bound too wide")
+        elif limits[i] > widest and distance[i] > 0:
+            why.append(doubt)
         else:
             why.append("")
     return distance.tolist(), limits.tolist(), why
-
-
-def _tiny(array: Array) -> float:
-    return float(np.finfo(array.dtype).tiny) * 4
 
 
 def settle(verdict: Verdict, gap: float, twin_gap: float) -> Verdict:

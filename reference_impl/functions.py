@@ -81,8 +81,7 @@ subtract = sub
 def pow(input: Any, exponent: Any) -> Any:
     """Input to the power exponent. A number as the base takes the exponent's dtype."""
     if not isinstance(input, Tensor) and isinstance(exponent, Tensor):
-        dtype = _result_dtype([exponent.array.dtype], [], [type(input)])
-        input = Tensor(np.asarray(input, dtype=dtype))
+        input = elementwise.add(elementwise.zeros_like(exponent), input)
     return elementwise.pow_(input, exponent)
 
 

@@ -39,7 +39,7 @@ class Bound:
     grads: tuple[BallArray | None, ...]
 
 
-def enclose_backend(case: Case, backend: str, evaluate: Any = None) -> Bound:
+def enclose_backend(case: Case, backend: str) -> Bound:
     """Return where the results of `backend` on the case may lie.
 
     Decisions that rounding can tip give the union of both outcomes.
@@ -48,7 +48,7 @@ def enclose_backend(case: Case, backend: str, evaluate: Any = None) -> Bound:
         KeyError: the kernels of that backend and dtype have not been measured.
     """
     with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
-        return Bound(*pull_back_balls(case, evaluate))
+        return Bound(*pull_back_balls(case))
 
 
 @functools.cache

@@ -11,8 +11,9 @@ The primals are the exact floats that the backends get.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -25,12 +26,13 @@ from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
 
-__all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_series"]
+__all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_series", "rounded"]
+from harness.programs import Program, Scalar
 
 reference_impl.register_array_type(BallArray, enclose)
 
-Status = Literal["certified", "kink", "refuted", "unbounded", "undecided"]
-FIRST_BITS, LAST_BITS = 128, 1024
+Status = Literal["certified", "kink", "tie", "refuted", "unbounded", "undecided"]
+FIRST_BITS, TIE_BITS, LAST_BITS = 128, 256, 1024
 WIDTH_BITS = 80  # relative width of an interval below which more precision would tell nothing new
 
 
@@ -44,8 +46,9 @@ class Certificate:
         status: "certified": pass (b) agrees. "kink": the point is one where the function has no derivative along the
             direction, so the balls are the chain rule under PyTorch's conventions, not a derivative. "refuted": pass (b)
             contradicts pass (a): a rule of the reference is wrong. "unbounded": a value or gradient is not finite
-            (overflow of the balls, a domain edge), so the sum cannot be compared. "undecided": a decision could not be
-            made at the highest precision; there are no balls.
+            (overflow of the balls, a domain edge), so the sum cannot be compared. "tie": a decision between numbers
+            that are equal or closer than any precision tells; the balls hold the results of both outcomes.
+            "undecided": the same, where even that is not possible; there are no balls.
         reason: what happened, in words, unless certified.
         bits: the working precision at which the balls settled.
     """
@@ -57,24 +60,23 @@ class Certificate:
     bits: int = FIRST_BITS
 
 
-def certify(case: Case, *, seed: int = 0, evaluate: Any = None) -> Certificate:
-    """Prove the value and gradient of a case.
-
-    Args:
-        case: the program at a point.
-        seed: chooses the direction of pass (b).
-        evaluate: the program as `straighten(program, OPS)` returned it, to save making it again for each point.
-    """
+def certify(case: Case, *, seed: int = 0) -> Certificate:
+    """Prove the value and gradient of a case; `seed` chooses the direction of pass (b)."""
     bits = FIRST_BITS
+    tie = ""
     while True:
         try:
-            with precision(bits):
-                values, grads = pull_back_balls(case, evaluate)
+            with precision(bits), undecided("union" if tie else "raise"):
+                values, grads = pull_back_balls(case)
         except Undecidable as error:
-            if bits >= LAST_BITS:
+            # Two numbers that are equal, or nearly: more bits may tell. If not, the balls hold both outcomes.
+            if tie:
                 return Certificate((), (), "undecided", f"{error.primitive} cannot be decided", bits)
-            bits *= 2
+            tie = error.primitive if bits >= TIE_BITS else ""
+            bits = max(bits, min(2 * bits, TIE_BITS))
             continue
+        if tie:
+            return Certificate(values, grads, "tie", f"{tie} cannot be decided", bits)
         if bits >= LAST_BITS or _settled(grads):
             break
         bits *= 2
@@ -82,9 +84,32 @@ def certify(case: Case, *, seed: int = 0, evaluate: Any = None) -> Certificate:
     return Certificate(values, grads, status, reason, bits)
 
 
-def pull_back_balls(case: Case, evaluate: Any = None) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
+@functools.lru_cache(maxsize=256)
+def _evaluator(program: Program, dtype: str, on_series: bool) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the program as one function, its literals rounded to the dtype as every backend rounds them."""
+    return straighten(rounded(program, dtype), SERIES if on_series else OPS)
+
+
+def rounded(program: Program, dtype: str) -> Program:
+    """Return the program with its literal floats as they are in that dtype."""
+
+    def number(v: Any) -> Any:
+        return float(np.dtype(dtype).type(v)) if isinstance(v, float) else v
+
+    instrs = tuple(
+        replace(
+            i,
+            args=tuple(Scalar(number(a.value)) if isinstance(a, Scalar) else a for a in i.args),
+            params=tuple((k, number(v) if k in ("min", "max") else v) for k, v in i.params),
+        )
+        for i in program.instrs
+    )
+    return replace(program, instrs=instrs)
+
+
+def pull_back_balls(case: Case) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
     """Run the case on the reference tape with balls for floats; return its values and gradients as balls."""
-    evaluate = evaluate or straighten(case.program, OPS)
+    evaluate = _evaluator(case.program, case.dtype, False)
     inputs = []
     for x, wants in zip(case.primals, case.requires_grad, strict=True):
         t = reference_impl.Tensor(BallArray.from_floats(x) if x.dtype.kind == "f" else x)
@@ -109,12 +134,7 @@ def push_forward_series(case: Case, directions: Sequence[Array | None], length: 
         x if x.dtype.kind != "f" else SeriesArray.from_floats(x, 0.0 if d is None else d)
         for x, d in zip(case.primals, directions, strict=True)
     ]
-    return straighten_series(case)(inputs)
-
-
-def straighten_series(case: Case) -> Any:
-    """Return the program as one function on series."""
-    return straighten(case.program, SERIES)
+    return _evaluator(case.program, case.dtype, True)(inputs)
 
 
 def direction(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -104,7 +104,9 @@ def _prod_vjp(ct: Any, x: Any, y: Any, dim: int | None, keepdim: bool) -> Any:
 
 def _has_zero(x: Any) -> bool:
     found = eq(x, 0.0)
-    return bool(np.any(getattr(found, "array", found)))
+    found = getattr(found, "array", found)
+    # An interval that may be 0 counts as 0: the product of the others is right in any case.
+    return bool(np.any(found)) if isinstance(found, (np.ndarray, np.generic)) else True
 
 
 @primitive(REDUCTION, vjps=[_prod_vjp])
@@ -162,7 +164,7 @@ def log_softmax(x: Any, *, dim: int) -> Any:
     REDUCTION,
     vjps=[
         lambda ct, x, dim, correction, keepdim: restore(ct, x.shape, dim, keepdim)
-        * ((x - mean(x, dim=dim, keepdim=True)) * _over(2.0, count(x.shape, dim) - correction))
+        * ((x - mean(x, dim=dim, keepdim=True)) * 2 / max(count(x.shape, dim) - correction, 0))
     ],
 )
 def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Any:
@@ -170,10 +172,6 @@ def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) 
     n = count(x.shape, dim)
     distance = x - x.sum(axis=dim, keepdims=True) / x.dtype.type(n)
     return (distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0))
-
-
-def _over(a: float, b: float) -> float:
-    return a / b if b > 0 else math.inf
 
 
 def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
