@@ -9,7 +9,8 @@ Values are small integers and halves, and the model bounds the bits that a resul
 arithmetic is exact in float64 and two frameworks must agree in every bit.
 
 Kept out: writes through `.data` and `numpy()`, in-place ops on the outputs of unbind and split, views taken under
-`no_grad` of what requires grad, writes to expanded tensors, and views that become leaves.
+`no_grad`, writes to expanded tensors, views that become leaves, and views that retain
+their grad.
 """
 
 from __future__ import annotations
@@ -23,12 +24,22 @@ from hypothesis import strategies as st
 from harness.programs import Param
 from harness.sessions import Action, Session
 
-__all__ = ["NON_LEAF_INPUTS", "Intention", "build", "intentions", "sessions"]
+__all__ = [
+    "DETACH_SAVED",
+    "NON_LEAF_INPUTS",
+    "SECOND_ORDER_UNDER_NO_GRAD",
+    "Intention",
+    "build",
+    "intentions",
+    "sessions",
+]
 
 Shape = tuple[int, ...]
 SHAPES: tuple[Shape, ...] = ((), (2,), (3,), (2, 3), (1,), (2, 1), (1, 3), (2, 2), (0,))
 FULL = ("slice", None, None, None)
 NON_LEAF_INPUTS = "non-leaf inputs"
+DETACH_SAVED = "detach_ of a saved value"
+SECOND_ORDER_UNDER_NO_GRAD = "create_graph under no_grad"
 MAX_BITS = 30
 MAX_NAMES = 8
 
@@ -169,6 +180,7 @@ class _Model:
         # relu and abs do not go with create_graph: whether a derivative that is 0 has a graph is nobody's promise.
         self.has_kinks = False
         self.has_second_order = False
+        self.ever_saved: list[_Storage] = []
 
     # Names and choices
 
@@ -197,7 +209,11 @@ class _Model:
             result.requires_grad, result.is_leaf = True, False
             parents = tuple(t.node for t in inputs if t.node is not None)
             result.node = _Node(parents, tuple(t.saved for t in saved))
+            self.ever_saved += [t.storage for t in saved]
         return result
+
+    def is_saved(self, t: _Tensor) -> bool:
+        return any(storage is t.storage for storage in self.ever_saved)
 
     def reach(self, roots: Sequence[_Node]) -> list[_Node]:
         seen: dict[int, _Node] = {}
@@ -297,7 +313,7 @@ class _Model:
         return Action("sum", self.bind(y, i.d), (name,), params)
 
     def viewed(self, x: _Tensor, shape: Shape, *, expanded: bool = False) -> _Tensor | None:
-        if x.requires_grad and not self.modes[-1]:
+        if not self.modes[-1]:
             return None
         y = _Tensor(shape, x.whole, x.part, storage=x.storage, family=x.family, is_view=True)
         y.expanded = expanded or x.expanded
@@ -453,6 +469,7 @@ class _Model:
         if not (careless and not self.writable(x)):
             saved = [*([w] if x.requires_grad else []), *([x] if w.requires_grad else [])] if op == "mul_" else []
             before = [t.saved for t in saved]
+            self.ever_saved += [t.storage for t in saved]
             self.written(x, w, whole, part, [])
             if x.node is not None:
                 x.node.saved = tuple(before)
@@ -483,6 +500,8 @@ class _Model:
         if picked is None:
             return None
         name, x = picked
+        if DETACH_SAVED in self.without and self.is_saved(x):
+            return None
         x.requires_grad, x.is_leaf, x.node = False, True, None
         x.family.protected = False
         return Action("detach_", args=(name,))
@@ -504,7 +523,7 @@ class _Model:
         return any(t.family is x.family and t is not x for t in self.tensors.values())
 
     def retain_grad(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: t.requires_grad or i.d % 16 == 15)
+        picked = self.pick(i.a, where=lambda t: (t.requires_grad and not t.is_view) or i.d % 16 == 15)
         if picked is None:
             return None
         picked[1].family.retains_grad |= not picked[1].is_leaf
@@ -575,7 +594,8 @@ class _Model:
 
     def flags(self, i: Intention) -> dict[str, Param]:
         choice = i.c % 6
-        if choice == 3 and not self.has_kinks:
+        allowed = self.modes[-1] or SECOND_ORDER_UNDER_NO_GRAD not in self.without
+        if choice == 3 and allowed and not self.has_kinks:
             self.has_second_order = True
             return {"create_graph": True}
         return {"retain_graph": True} if choice in (1, 5) else {}
@@ -603,7 +623,7 @@ class _Model:
             params["gradient"] = _values(shape, i.b)
         inputs: tuple[str, ...] = ()
         if i.b % 5 == 4:
-            chosen = self.pick(i.d, where=lambda t: self.may_be_input(t) or mistake == "root")
+            chosen = self.pick(i.d, where=lambda t: self.may_be_input(t, mistake=mistake))
             inputs = () if chosen is None else (chosen[0],)
         if self.runs(y) and mistake in ("", "stale"):
             self.ran([y], keep=bool(flags))
@@ -612,8 +632,10 @@ class _Model:
                 t.grad = (y.whole + 9, y.part + 1)
         return Action("backward", args=(name, *inputs), params=params)
 
-    def may_be_input(self, t: _Tensor) -> bool:
-        return t.requires_grad and (t.is_leaf or NON_LEAF_INPUTS not in self.without)
+    def may_be_input(self, t: _Tensor, *, mistake: str) -> bool:
+        if not t.requires_grad:
+            return mistake == "root" and NON_LEAF_INPUTS not in self.without
+        return t.is_leaf or NON_LEAF_INPUTS not in self.without
 
     def backward_many(self, i: Intention) -> Action | None:
         first, second = (self.root(k, careless=False) for k in (i.a, i.b))
@@ -670,7 +692,7 @@ def build(intended: Sequence[Intention], *, without: frozenset[str] = frozenset(
     """Carry out the intentions in order on the model; return the session of those that were possible.
 
     Args:
-        without: what to leave out: names of in-place ops that take no operand, or NON_LEAF_INPUTS.
+        without: what to leave out: names of in-place ops that take no operand, or the constants of this module.
     """
     model = _Model(without)
     actions: list[Action] = []

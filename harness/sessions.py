@@ -291,6 +291,7 @@ class TensorState:
     """Everything that is observed of one named tensor after an action.
 
     Attributes:
+        has_grad_fn: whether it has a node; the class of the error if asking for it is refused.
         version: writes to its storage since the name was bound.
         value, grad: nested tuples of Python numbers; `grad` is None where there is none.
     """
@@ -300,7 +301,7 @@ class TensorState:
     dtype: str
     requires_grad: bool
     is_leaf: bool
-    has_grad_fn: bool
+    has_grad_fn: bool | str
     retains_grad: bool
     version: int
     grad: Any
@@ -346,6 +347,13 @@ def _named_tensors(names: Mapping[str, Any]) -> dict[str, Any]:
     return {name: names[name] for name in names if name[0] == "t" and name[1:].isdigit()}
 
 
+def _has_grad_fn(tensor: Any) -> bool | str:
+    try:
+        return tensor.grad_fn is not None
+    except RuntimeError as error:  # the history of a view could not be brought up to date
+        return type(error).__name__
+
+
 def _observe(
     step: int, statement: str, error: ErrorNote | None, names: Mapping[str, Any], births: dict[str, tuple[Any, int]]
 ) -> Snapshot:
@@ -364,7 +372,7 @@ def _observe(
             dtype=str(tensor.dtype).removeprefix("torch."),
             requires_grad=tensor.requires_grad,
             # In this order: reading grad_fn may bring the history of a view up to date.
-            has_grad_fn=tensor.grad_fn is not None,
+            has_grad_fn=_has_grad_fn(tensor),
             is_leaf=tensor.is_leaf,
             retains_grad=bool(tensor.retains_grad),
             version=tensor._version - births[name][1],
