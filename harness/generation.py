@@ -5,7 +5,8 @@ supplies one that shrinks (0 is always the simplest choice), `random_program(rng
 
 A program grows op by op. An op takes slots that fit (shape, kind, domain), or a new input that is made to fit. Every
 slot carries an interval in which its values lie at ordinary points: a log is put on a slot that is positive, and
-nothing is built that exceeds `LIMIT`; one program in `WILD` ignores both. At the end the instructions that no output needs go.
+nothing is built that exceeds `LIMIT`; one program in `WILD` ignores both. At the end the instructions that
+no output needs go.
 
 >>> import random
 >>> program = random_program(random.Random(1), ops=("sin", "mul", "sum"), max_instrs=3)

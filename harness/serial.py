@@ -1,7 +1,8 @@
 """Programs and cases as JSON text, and back: exact, versioned, strictly checked, without pickle or eval.
 
 `dumps` writes one canonical text a program, so that `program_id`, a hash of it, names the program. `loads` takes
-nothing on trust: whatever is wrong with a text (foreign, truncated, hostile, too large) is one ProgramError that says what.
+nothing on trust: whatever is wrong with a text (foreign, truncated, hostile, too large) is one ProgramError that says
+what.
 
 >>> from harness.programs import Instr, Program, Scalar, Spec
 >>> text = dumps(Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0))),), (1,)))
