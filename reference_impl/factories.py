@@ -66,7 +66,8 @@ def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False
             stacklevel=2,
         )
         data = data.array
-    array = np.array(as_array(_plain(data)), dtype=None if dtype is None else dtype.numpy)
+    plain = _plain(data)
+    array = np.array(as_array(plain)) if dtype is None else np.array(plain, dtype=dtype.numpy)
     return _leaf(array, requires_grad)
 
 
