@@ -1,0 +1,243 @@
+"""Planted wrong rules: what can be wrong about a derivative, as data, and how to make the tape use it for a while.
+
+A check is worth what it catches. `defects(name)` lists the ways in which the rules of a primitive can be wrong,
+`planted(defect)` puts one in force inside a `with` block. Everything that runs inside sees the wrong rule, also the
+certificate: to test a backend, certify outside the block and run the thunk inside.
+
+>>> [str(d) for d in defects("sin")][:3]
+['sin: zero', 'sin: sign', 'sin: factor 1+0.001']
+>>> import reference_impl as torch
+>>> x = torch.tensor(0.0, requires_grad=True)
+>>> with planted(Defect("sin", 0, "sign")):
+...     torch.sin(x).backward()
+>>> x.grad
+tensor(-1.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from reference_impl.primitives import ELEMENTWISE, MOVEMENT, PRIMITIVES, REDUCTION, Primitive, Rule, apply
+from reference_impl.tensor import Tensor
+
+__all__ = ["FACTORS", "STRUCTURAL", "Defect", "all_defects", "defects", "planted", "with_rules", "wrong_rules"]
+
+FACTORS: Final = (1e-3, 1e-8)
+STRUCTURAL: Final = (
+    "zero",
+    "sign",
+    "dropped element",
+    "dropped term",
+    "wrong argument",
+    "wrong value",
+    "missing sum",
+    "wrong axis",
+    "wrong place",
+    "not zero",
+)
+
+# The derivative is 0 by definition: these are wrong only if something comes back.
+_ZERO_BY_DEFINITION: Final = {("sign", 0), ("overwrite", 0)}
+# Both arguments have the same rule, so exchanging them changes nothing.
+_SYMMETRIC: Final = {"add"}
+
+# Rules of two terms with one of them forgotten, as they are forgotten in practice.
+_FORGOTTEN: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
+    "softmax": (lambda ct, y, dim: ct * y,),
+    "log_softmax": (lambda ct, y, dim: ct * 1.0,),
+    "tanh": (lambda ct, y: ct * 1.0,),
+    "tan": (lambda ct, y: ct * 1.0,),
+    "expm1": (lambda ct, y: ct * y,),
+    "log1p": (lambda ct, x: ct / x,),
+    "atan": (lambda ct, x: ct / (x * x),),
+    "sigmoid": (lambda ct, y: ct * y,),
+    "atan2": (lambda ct, a, b: ct / b, lambda ct, a, b: -ct / a),
+    "logaddexp": (lambda ct, a, b: ct * 1.0, lambda ct, a, b: ct * 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One wrong rule.
+
+    Attributes:
+        primitive: its name.
+        argument: the position of the argument whose rule is wrong.
+        kind: one of `STRUCTURAL`, or "factor".
+        size: of a factor 1 + size; 0 otherwise.
+    """
+
+    primitive: str
+    argument: int
+    kind: str
+    size: float = 0.0
+
+    def __str__(self) -> str:
+        which = f"[{self.argument}]" if len(PRIMITIVES[self.primitive].rules) > 1 else ""
+        return f"{self.primitive}{which}: {self.kind}" + (f" 1+{self.size:g}" if self.size else "")
+
+    @property
+    def structural(self) -> bool:
+        """Whether the rule is wrong in kind rather than by a factor near 1."""
+        return self.kind != "factor"
+
+
+def all_defects() -> tuple[Defect, ...]:
+    """Every defect of every primitive that has rules."""
+    return tuple(d for name, p in PRIMITIVES.items() if p.rules for d in defects(name))
+
+
+def defects(name: str, factors: Sequence[float] = FACTORS) -> tuple[Defect, ...]:
+    """The ways in which the rules of one primitive can be wrong that change some gradient."""
+    p = PRIMITIVES[name]
+    first = int(p.arg_names[0] == "condition")
+    found: list[Defect] = []
+    for i in range(first, len(p.rules)):
+        if (name, i) in _ZERO_BY_DEFINITION:
+            found.append(Defect(name, i, "not zero"))
+            continue
+        found += [Defect(name, i, "zero"), Defect(name, i, "sign")]
+        found += [Defect(name, i, "factor", size) for size in factors]
+        found.append(Defect(name, i, "dropped element"))
+        if name in _FORGOTTEN:
+            found.append(Defect(name, i, "dropped term"))
+        if len(p.rules) - first > 1 and name not in _SYMMETRIC:
+            found.append(Defect(name, i, "wrong argument"))
+        elif p.rules[i].values:
+            found.append(Defect(name, i, "wrong value"))
+        if name == "expand" or (p.kind == ELEMENTWISE and len(p.arg_names) > 1):
+            found.append(Defect(name, i, "missing sum"))
+        if "dim" in p.rules[i].needs and p.kind in (REDUCTION, MOVEMENT):
+            found.append(Defect(name, i, "wrong axis"))
+        if p.kind != ELEMENTWISE:
+            found.append(Defect(name, i, "wrong place"))
+    return tuple(found)
+
+
+@contextmanager
+def planted(defect: Defect) -> Iterator[None]:
+    """Let the tape use the wrong rule inside the block."""
+    with with_rules(defect.primitive, wrong_rules(defect)):
+        yield
+
+
+@contextmanager
+def with_rules(name: str, rules: tuple[Rule, ...]) -> Iterator[None]:
+    """Replace the rules of a primitive inside the block."""
+    p = PRIMITIVES[name]
+    before = p.rules
+    object.__setattr__(p, "rules", rules)
+    try:
+        yield
+    finally:
+        object.__setattr__(p, "rules", before)
+
+
+def wrong_rules(defect: Defect) -> tuple[Rule, ...]:
+    """The rules of the primitive with the defect in one of them."""
+    p = PRIMITIVES[defect.primitive]
+    rules = list(p.rules)
+    rules[defect.argument] = _wrong_rule(p, defect)
+    return tuple(rules)
+
+
+def _wrong_rule(p: Primitive, defect: Defect) -> Rule:
+    i, kind = defect.argument, defect.kind
+    true = p.rules[i]
+    match kind:
+        case "zero":
+            return _after(true, lambda g: g * 0.0)
+        case "sign":
+            return _after(true, lambda g: -g)
+        case "factor":
+            return _after(true, lambda g: g * (1.0 + defect.size))
+        case "dropped element":
+            return _after(true, _without_the_first)
+        case "dropped term":
+            return replace(true, function=_FORGOTTEN[p.name][i])
+        case "wrong argument":
+            first = int(p.arg_names[0] == "condition")
+            return p.rules[first + (i - first + 1) % (len(p.rules) - first)]
+        case "wrong value":
+            return _before(true, _with_a_wrong_value)
+        case "missing sum":
+            return _unsummed(p, i)
+        case "wrong axis":
+            return _before(true, _with_the_next_axis)
+        case "wrong place":
+            return _after(true, _rolled)
+        case "not zero":
+            return _after(true, lambda g: g + 1.0)
+    raise ValueError(f"kind: unknown defect {kind!r}; known: {', '.join(STRUCTURAL)}, factor")
+
+
+def _after(rule: Rule, damage: Callable[[Any], Any]) -> Rule:
+    return replace(rule, function=lambda ct, *kept: damage(rule.function(ct, *kept)))
+
+
+def _before(rule: Rule, damage: Callable[[Rule, Any, list[Any]], list[Any]]) -> Rule:
+    return replace(rule, function=lambda ct, *kept: rule.function(ct, *damage(rule, ct, list(kept))))
+
+
+def _without_the_first(g: Any) -> Any:
+    mask = np.ones(tuple(g.shape), np.float64)
+    mask.reshape(-1)[:1] = 0.0
+    if isinstance(g, Tensor):
+        return g * Tensor(mask.astype(g.array.dtype))
+    return g * mask.astype(g.dtype)
+
+
+def _with_a_wrong_value(rule: Rule, ct: Any, kept: list[Any]) -> list[Any]:
+    """Replace the first value by 3/8 minus it: neither its sign nor its size survives."""
+    where = next(k for k, v in enumerate(kept) if not isinstance(v, (int, tuple, str)) and v is not None)
+    kept[where] = 0.375 - kept[where]
+    return kept
+
+
+def _with_the_next_axis(rule: Rule, ct: Any, kept: list[Any]) -> list[Any]:
+    known = dict(zip(rule.needs, kept, strict=True))
+    if "x_shape" in known:
+        ndim = len(known["x_shape"])
+    elif "shapes" in known:
+        ndim = len(known["shapes"][0])
+    else:
+        ndim = known.get("x", known.get("y", ct)).ndim
+    where = rule.needs.index("dim")
+    dim = kept[where]
+    if isinstance(dim, int) and ndim:
+        kept[where] = (dim + 1) % ndim
+    elif isinstance(dim, tuple) and ndim:
+        kept[where] = tuple((d + 1) % ndim for d in dim)
+    return kept
+
+
+def _rolled(g: Any) -> Any:
+    flat = apply(PRIMITIVES["reshape"], g, shape=(-1,))
+    parts = [apply(PRIMITIVES["getitem"], flat, index=(slice(*ends),)) for ends in ((1, None), (0, 1))]
+    return apply(PRIMITIVES["reshape"], apply(PRIMITIVES["cat"], *parts, dim=0), shape=tuple(g.shape))
+
+
+def _unsummed(p: Primitive, i: int) -> Rule:
+    """The rule that takes the first of the copies that broadcasting made instead of summing over them."""
+    rule = p.rules[i]
+    if p.name == "expand":
+        return replace(rule, function=_first_copy)
+    return Rule(
+        lambda ct, *kept: _first_copy(rule.function(ct, *kept[:-1]), kept[-1]),
+        (*rule.needs, f"{p.arg_names[i]}_shape"),
+        rule.values,
+    )
+
+
+def _first_copy(g: Any, shape: tuple[int, ...]) -> Any:
+    extra = len(g.shape) - len(shape)
+    index = (0,) * extra + tuple(
+        slice(0, 1) if n == 1 else slice(None) for n, m in zip(shape, g.shape[extra:], strict=True)
+    )
+    return apply(PRIMITIVES["getitem"], g, index=index) if index else g

@@ -1,0 +1,66 @@
+"""What a suite compared: it counts verdicts, and a suite that compared nothing fails.
+
+A property runs over drawn cases, of which some decide nothing (overflow, a tie that rounding can cross). One such case is
+no failure; a property in which too few elements were decided proves nothing, so `Tally.finish` refuses it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from harness.cases import Case
+from harness.judgement import Verdict
+
+__all__ = ["Tally", "VacuousError"]
+
+
+class VacuousError(AssertionError):
+    """A check compared nothing, or too little to mean anything."""
+
+
+@dataclass
+class Tally:
+    """Counts what was judged under one claim.
+
+    Attributes:
+        most_undecided: the largest share of elements that may stay undecided.
+    """
+
+    most_undecided: float = 0.05
+    verdicts: int = 0
+    elements: int = 0
+    undecided: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, verdicts: Iterable[Verdict], case: Case | None = None) -> None:
+        """Count verdicts.
+
+        Raises:
+            AssertionError: one of them is "disagree"; the message holds the program.
+        """
+        for verdict in verdicts:
+            if verdict.kind == "disagree":
+                where = "" if case is None else f"\n{case.program}\n{case.dtype} {case.primals}\n{case.cotangents}"
+                raise AssertionError(f"{verdict.claim} ({verdict.aspect}, {verdict.owner}): {verdict.reason}{where}")
+            self.verdicts += 1
+            self.elements += verdict.elements
+            self.undecided += verdict.undecided
+            self.reasons.update(verdict.reasons)
+
+    @property
+    def decided(self) -> int:
+        """How many elements were compared and decided."""
+        return self.elements - self.undecided
+
+    def finish(self, at_least: int = 1) -> None:
+        """Check that the whole proved something.
+
+        Raises:
+            VacuousError: fewer than `at_least` elements were decided, or too large a share was not.
+        """
+        if self.decided < at_least:
+            raise VacuousError(f"only {self.decided} elements were compared, want {at_least}: {dict(self.reasons)}")
+        if self.undecided > self.most_undecided * self.elements:
+            raise VacuousError(f"{self.undecided} of {self.elements} elements undecided: {dict(self.reasons)}")
