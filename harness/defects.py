@@ -16,17 +16,20 @@ tensor(-1.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
+from harness.backends import Engine, get
+from harness.cases import Case, Outcome, Thunk
+from harness.programs import Program
 from reference_impl.primitives import ELEMENTWISE, MOVEMENT, PRIMITIVES, REDUCTION, Primitive, Rule, apply
 from reference_impl.tensor import Tensor
 
-__all__ = ["FACTORS", "STRUCTURAL", "Defect", "all_defects", "defects", "planted", "with_rules", "wrong_rules"]
+__all__ = ["FACTORS", "STRUCTURAL", "Defect", "PlantedBackend", "all_defects", "defects", "planted", "with_rules", "wrong_rules"]
 
 FACTORS: Final = (1e-3, 1e-8)
 STRUCTURAL: Final = (
@@ -241,3 +244,44 @@ def _first_copy(g: Any, shape: tuple[int, ...]) -> Any:
         slice(0, 1) if n == 1 else slice(None) for n, m in zip(shape, g.shape[extra:], strict=True)
     )
     return apply(PRIMITIVES["getitem"], g, index=index) if index else g
+
+
+@dataclass(frozen=True)
+class PlantedBackend:
+    """The reference backend with a defect in force while its thunks run, and only then."""
+
+    defect: Defect
+    name: str = "reference"
+
+    @property
+    def version(self) -> str:
+        """Version of the reference backend, and the defect."""
+        return f"{_reference().version} with {self.defect}"
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """Those of the reference."""
+        return _reference().conventions
+
+    def supports(self, program: Program) -> str | None:
+        """As the reference."""
+        return _reference().supports(program)
+
+    def prepare(self, case: Case) -> Thunk:
+        """As the reference; the thunk plants the defect."""
+        return self._inside(_reference().prepare(case))
+
+    def value_thunk(self, case: Case) -> Thunk:
+        """As the reference; a wrong rule changes no value."""
+        return self._inside(_reference().value_thunk(case))
+
+    def _inside(self, thunk: Thunk) -> Thunk:
+        def wrong() -> Outcome:
+            with planted(self.defect):
+                return thunk()
+
+        return wrong
+
+
+def _reference() -> Engine:
+    return get("reference")

@@ -1,0 +1,204 @@
+"""Second order: what the product of the Hessian with a direction truly is, proved in two passes like the first order.
+
+For f(x) = <cotangents, outputs> the question is ``H d``, the gradient of <grad f, d>. Pass (a) runs the reference's
+double backward (`create_graph`) in ball arithmetic. Pass (b) runs the program alone on power series of length 3: along u
+its second coefficient is u'Hu / 2, so that with f'' along u + d and along u - d polarisation gives <u, H d> without any
+rule of ours. For a random u the two must overlap.
+
+`run_hvp` asks a backend, `bound_hvp` says how far it may lie, `judge_hvp` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from harness.backends import straighten
+from harness.backends.reference import OPS
+from harness.cases import Array, Case, Failure, Outcome
+from harness.judgement import Verdict, judge
+from harness.oracles.balls import BallArray, Undecidable, precision, undecided, widening
+from harness.oracles.bound import BITS, Bound, widener
+from harness.oracles.certificate import Certificate, direction, push_forward_series, rounded
+from harness.oracles.enclosures import enclose
+from harness.oracles.series import SeriesArray, series_length
+from reference_impl import autograd
+from reference_impl.tensor import Tensor
+
+__all__ = ["SecondOrder", "bound_hvp", "certify_hvp", "judge_hvp", "run_hvp"]
+
+BITS_USED = 192
+
+
+@dataclass(frozen=True, eq=False)
+class SecondOrder:
+    """What is proved of the second order of a case.
+
+    Attributes:
+        certificate: as for the first order, its `grads` being H d, one entry an input that requires grad; its one value
+            is <grad f, d>.
+        directions: d, one an input, None for one that stays fixed.
+    """
+
+    certificate: Certificate
+    directions: tuple[Array | None, ...]
+
+
+def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
+    """Prove H d for a random direction d chosen by `seed`."""
+    rng = np.random.default_rng([seed, 2])
+    d, u = (
+        tuple(direction(x.shape, rng) if r else None for x, r in zip(case.primals, case.requires_grad, strict=True))
+        for _ in range(2)
+    )
+    try:
+        with precision(BITS_USED), undecided("raise"):
+            slope, products = _double_backward(case, d, _balls)
+    except Undecidable as error:
+        return SecondOrder(Certificate((), (), "undecided", f"{error.primitive} cannot be decided"), d)
+    status, reason = "certified", ""
+    try:
+        with precision(BITS_USED), series_length(3), undecided("raise"):
+            # u'Hd = (f''(u + d) - f''(u - d)) / 4, and coefficient 2 of the series is f'' / 2.
+            left = (_curvature(case, u, d, 1.0) - _curvature(case, u, d, -1.0)) * 0.5
+            right = _total([_inner(p, v) for p, v in zip(products, [v for v in u if v is not None], strict=True) if p is not None])
+        if not (left.is_finite()[()] and right.is_finite()[()]):
+            status, reason = "unbounded", "a second derivative is not finite"
+        elif not left.overlaps(right)[()]:
+            status, reason = "refuted", f"the second derivative is {left.cells[()]}, the rules give {right.cells[()]}"
+    except Undecidable as error:
+        status, reason = "kink", f"{error.primitive} has no derivative here"
+    values = (BallArray.from_floats(np.zeros(())),) if slope is None else (slope,)
+    return SecondOrder(Certificate(values, tuple(products), status, reason, BITS_USED), d)  # type: ignore[arg-type]  # status is one of Status
+
+
+def bound_hvp(case: Case, directions: Sequence[Array | None], backend: str) -> Bound:
+    """Say where H d may lie as the backend computes it: every primitive of the double backward widened."""
+    with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
+        slope, products = _double_backward(case, directions, _balls)
+    return Bound((BallArray.from_floats(np.zeros(())) if slope is None else slope,), tuple(products))
+
+
+def run_hvp(case: Case, directions: Sequence[Array | None], backend: str) -> Outcome:
+    """Ask "reference" or "torch" for <grad f, d> and H d by backward through backward; exceptions become failures.
+
+    Raises:
+        ValueError: another backend.
+    """
+    if backend not in ("reference", "torch"):
+        raise ValueError(f"backend: second order is asked of 'reference' and 'torch', got {backend!r}")
+    try:
+        if backend == "torch":
+            slope, products = _double_backward_in_torch(case, directions)
+        else:
+            with np.errstate(all="ignore"):
+                slope, products = _double_backward(case, directions, np.array)
+    except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+        return Outcome(failure=Failure(type(error).__name__, str(error)))
+    return Outcome((np.zeros((), case.dtype) if slope is None else slope,), tuple(products))
+
+
+def judge_hvp(case: Case, outcome: Outcome, truth: SecondOrder, bound: Bound) -> Verdict:
+    """Judge H d; the claim is "hvp"."""
+    # Cotangents and directions went in; what cancels is as large as their product.
+    size = max([float(np.abs(v).max()) for v in truth.directions if v is not None and v.size], default=1.0)
+    scaled = replace(case, cotangents=tuple(None if ct is None else np.multiply(ct, max(size, 1.0)) for ct in case.cotangents))
+    return replace(judge(scaled, outcome, truth.certificate, bound)[1], claim="hvp")
+
+
+def _balls(x: Array) -> BallArray:
+    return BallArray.from_floats(x)
+
+
+def _double_backward(
+    case: Case, directions: Sequence[Array | None], lift: Callable[[Any], Any]
+) -> tuple[Any, list[Any]]:
+    """Run backward through backward on the reference tape, on arrays that `lift` makes."""
+    program = case.program if lift is np.array else rounded(case.program, case.dtype)
+    inputs = [Tensor(lift(x) if x.dtype.kind == "f" else x) for x in case.primals]
+    for t, wants in zip(inputs, case.requires_grad, strict=True):
+        t._requires_grad = wants
+    outputs = straighten(program, OPS)(inputs)
+    rooted = [
+        (y, Tensor(lift(ct)))
+        for y, ct in zip(outputs, case.cotangents, strict=True)
+        if ct is not None and y.requires_grad
+    ]
+    wanted = [x for x in inputs if x._requires_grad]
+    nothing: list[Any] = [None] * len(wanted)
+    if not rooted or not wanted:
+        return None, nothing
+    roots, seeds = zip(*rooted, strict=True)
+    grads = autograd.grad(list(roots), wanted, list(seeds), create_graph=True, allow_unused=True)
+    along = [d.astype(case.dtype) for d in directions if d is not None]
+    slope = None
+    for g, d in zip(grads, along, strict=True):
+        if g is not None:
+            part = (g * Tensor(lift(d))).sum()
+            slope = part if slope is None else slope + part
+    if slope is None or not slope.requires_grad:
+        return (None if slope is None else slope.array), nothing
+    products = autograd.grad([slope], wanted, allow_unused=True)
+    return slope.array, [None if p is None else p.array for p in products]
+
+
+def _double_backward_in_torch(case: Case, directions: Sequence[Array | None]) -> tuple[Any, list[Any]]:
+    import torch
+
+    from harness.backends.torch_eager import OPS as TORCH_OPS
+    from harness.backends.torch_eager import same_layout
+
+    inputs = [
+        same_layout(x).requires_grad_() if r else same_layout(x)
+        for x, r in zip(case.primals, case.requires_grad, strict=True)
+    ]
+    outputs = straighten(case.program, TORCH_OPS)(inputs)
+    rooted = [
+        (y, same_layout(ct))
+        for y, ct in zip(outputs, case.cotangents, strict=True)
+        if ct is not None and y.requires_grad
+    ]
+    wanted = [x for x, r in zip(inputs, case.requires_grad, strict=True) if r]
+    nothing: list[Any] = [None] * len(wanted)
+    if not rooted or not wanted:
+        return None, nothing
+    roots, seeds = zip(*rooted, strict=True)
+    grads = torch.autograd.grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
+    along = [d.astype(case.dtype) for d in directions if d is not None]
+    slope: Any = None
+    for g, d in zip(grads, along, strict=True):
+        if g is not None:
+            part = (g * torch.from_numpy(d)).sum()
+            slope = part if slope is None else slope + part
+    if slope is None or not slope.requires_grad:
+        return (None if slope is None else slope.detach().numpy().copy()), nothing
+    products = torch.autograd.grad(slope, wanted, allow_unused=True)
+    return slope.detach().numpy().copy(), [None if p is None else p.numpy().copy() for p in products]
+
+
+def _curvature(case: Case, u: Sequence[Array | None], d: Sequence[Array | None], sign: float) -> Any:
+    """Coefficient 2 of <cotangents, f> along u + sign * d; the sum is exact, as the directions are short."""
+    along = [None if a is None or b is None else np.add(a, np.multiply(sign, b)) for a, b in zip(u, d, strict=True)]
+    outputs = push_forward_series(case, along, 3)
+    return _total(
+        [
+            _inner(y.coefficient(2), ct)
+            for y, ct in zip(outputs, case.cotangents, strict=True)
+            if ct is not None and isinstance(y, SeriesArray)
+        ]
+    )
+
+
+def _inner(balls: BallArray, numbers: Array) -> BallArray:
+    total: BallArray = enclose("sum", (balls * BallArray.from_floats(np.asarray(numbers)),), {})
+    return total
+
+
+def _total(parts: Sequence[BallArray]) -> BallArray:
+    total = BallArray.from_floats(np.zeros(()))
+    for part in parts:
+        total = total + part
+    return total
