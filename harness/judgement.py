@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from harness.cases import Array, Case, Outcome
 
-__all__ = ["Element", "Kind", "Verdict", "agree_exactly", "compare_arrays", "judge", "same_bits", "settle"]
+__all__ = ["Element", "Kind", "Verdict", "agree_exactly", "compare_arrays", "judge", "judge_estimates", "same_bits", "settle"]
 
 Kind = Literal["agree", "disagree", "inconclusive", "unsupported"]
 RESOLUTION = 0.5  # a bound above this share of the largest gradient element cannot tell the gradient from zero
@@ -143,12 +143,13 @@ def _judge_arrays(
     elements = 0
     worst: Element | None = None
     for k, (array, true, allowed) in enumerate(zip(got, truth, bounds, strict=True)):
-        if isinstance(true, np.ndarray):  # a bool or int output
+        if true is not None and true.dtype.kind in "biu":  # a decision, or a number that is not differentiated
             if array.shape != true.shape or array.dtype.kind != true.dtype.kind:
                 return _broken(claim, f"output {k} is {array.dtype}{array.shape}, expected {true.dtype}{true.shape}")
             elements += array.size
-            wrong = np.argwhere(array != true)
-            if not isinstance(allowed, np.ndarray) and len(wrong):
+            sure = isinstance(true, np.ndarray) and isinstance(allowed, np.ndarray)
+            wrong = np.argwhere(array != true) if isinstance(true, np.ndarray) else np.argwhere(np.ones(true.shape))
+            if not sure and len(wrong):  # rounding may tip the comparison
                 reasons["tie"] = reasons.get("tie", 0) + len(wrong)
             elif len(wrong):
                 at = tuple(int(i) for i in wrong[0])
@@ -168,6 +169,9 @@ def _judge_arrays(
             reasons[blanket] = reasons.get(blanket, 0) + array.size
             continue
         errors, limits, why = _errors_and_limits(array, true, allowed, size, doubt)
+        if math.inf in errors and _is_extreme(case, got, truth):
+            # Squares of such numbers leave the range: some formula of the framework's overflowed on the way.
+            why = [w or ("overflow" if e == math.inf else "") for e, w in zip(errors, why, strict=True)]
         for i, (error, limit) in enumerate(zip(errors, limits, strict=True)):
             if why[i]:
                 reasons[why[i]] = reasons.get(why[i], 0) + 1
@@ -192,58 +196,121 @@ def _judge_arrays(
     return Verdict("agree", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
 
 
+def _is_extreme(case: Case, got: Sequence[Array], truth: Sequence[Any]) -> bool:
+    info = np.finfo(case.dtype)
+    high, low = math.sqrt(info.max), math.sqrt(info.tiny)
+    arrays: list[Array] = [x for x in (*case.primals, *got) if x.dtype.kind == "f"]
+    arrays += [t.midpoints() for t in truth if t is not None and t.dtype.kind == "f"]
+    for a in arrays:
+        sizes = np.abs(a[np.isfinite(a) & (a != 0)])
+        if sizes.size and (sizes.max() > high or sizes.min() < low):
+            return True
+    return False
+
+
 def _errors_and_limits(
     array: Array, true: Any, allowed: Any, size: float, doubt: str
 ) -> tuple[list[float], list[float], list[str]]:
     """Return for each element its distance from the truth, the largest that the bound allows, and why it is undecided."""
-    flat = array.astype(np.float64).ravel()
-    n = flat.size
+    flat = array.ravel().tolist()
+    n = len(flat)
     if true is None:  # no path leads to this input: the gradient is exactly zero
-        return [abs(float(v)) for v in flat], [0.0] * n, [""] * n
-    finite = true.is_finite().ravel()
-    radii = allowed.radii().ravel()
-    distance = np.full(n, np.inf)
-    usable = np.isfinite(flat)
-    distance[usable] = true.distances(np.where(usable, flat, 0.0).reshape(true.shape)).ravel()[usable]
-    # The exact interval is far narrower than the bound; the backend may be off by the bound around any point of it.
-    offset = allowed.distances(true.midpoints()).ravel()
-    limits = np.maximum(radii, offset)
-    known = limits[np.isfinite(limits)]
+        return [abs(v) for v in flat], [0.0] * n, [""] * n
+    errors: list[float] = []
+    limits: list[float] = []
+    why: list[str] = []
+    largest = 0.0
+    for v, t, c in zip(flat, true.cells.ravel().tolist(), allowed.cells.ravel().tolist(), strict=True):
+        # The backend keeps its word if its value lies in the ball `allowed`, which holds the truth, too.
+        limit = _upward(c.rad()) if c.is_finite() else math.inf
+        limits.append(limit)
+        why.append("" if t.is_finite() and limit < math.inf else "overflow" if t.is_finite() else "not finite")
+        errors.append(_upward(abs(c.mid() - v)) if math.isfinite(v) and limit < math.inf else math.inf)
+        if why[-1] == "":
+            largest = max(largest, abs(float(t.mid())))
     # An element that is zero by structure has radius 0; another formula may leave a rounding error of its neighbours' size.
-    floor = known.max() if known.size else 0.0
-    limits = np.where(limits == 0, floor, limits)
+    floor = max([x for x in limits if x < math.inf], default=0.0)
     # A bound decides nothing if it is as large as the result, unless the result is a cancellation: then what was
     # cancelled is as large as the cotangents (for a value, the primals), and the bound may be measured by them.
-    widest = max(RESOLUTION * np.where(finite, true.upper_abs().ravel(), 0.0).max(), CANCELLED * size)
-    why = []
+    widest = max(RESOLUTION * largest, CANCELLED * size)
     for i in range(n):
-        if not finite[i]:
-            why.append("not finite")
-        elif not math.isfinite(limits[i]):
-            why.append("overflow")
-        elif limits[i] > widest and distance[i] > 0:
-            why.append(doubt)
-        else:
-            why.append("")
-    return distance.tolist(), limits.tolist(), why
+        if limits[i] == 0:
+            limits[i] = floor
+        if not why[i] and limits[i] > widest and errors[i] > 0:
+            why[i] = doubt
+    return errors, limits, why
 
 
-def settle(verdict: Verdict, gap: float, twin_gap: float) -> Verdict:
-    """Decide the aspect of a disagreement from the gap in the case's precision and in a higher one.
+def _upward(x: Any) -> float:
+    """Return a float that is at least the exact number x >= 0."""
+    value = float(x)
+    return value if value >= x else math.nextafter(value, math.inf)
+
+
+def settle(verdict: Verdict, gap: float, twin_gap: float, *, wide: bool) -> Verdict:
+    """Decide the aspect and the owner of a disagreement by doing the same case in the other precision.
+
+    A wrong rule is as wrong in float64 as in float32. Rounding shrinks by 2^29 from float32 to float64; half of the
+    digits are asked for.
 
     Args:
         verdict: a disagreement on the aspect "derivative".
-        gap: distance from the truth of the worst element, relative to the largest element.
-        twin_gap: the same for the same program in float64 (for a float32 case).
+        gap: distance from the truth of the worst element, relative to the largest element of its array.
+        twin_gap: the same for the twin: the same program at the same point in the other of float64 and float32.
+        wide: the verdict is about float64, the twin about float32; else the other way round.
 
     Returns:
-        The verdict with the aspect "accuracy" if the gap shrinks by at least half the digits that float64 adds.
+        The verdict with the aspect "accuracy" if the gap is one of rounding.
     """
     if verdict.kind != "disagree" or verdict.aspect != "derivative":
         return verdict
-    if twin_gap < gap * 2.0**-14:
+    low, high = (twin_gap, gap) if wide else (gap, twin_gap)
+    if high < low * 2.0**-14:
         return replace(verdict, aspect="accuracy", reason=f"digits lost: {verdict.reason}")
     return verdict
+
+
+def judge_estimates(
+    claim: str, truth: Sequence[Any], estimates: Sequence[Array], errors: Sequence[Array]
+) -> Verdict:
+    """Judge finite differences against the truth: evidence that needs no rule at all.
+
+    Args:
+        claim: what was asked.
+        truth: balls, None for an exact zero.
+        estimates: the estimated gradients.
+        errors: their error estimates; where one is as large as the gradient, nothing is decided.
+
+    Returns:
+        A verdict whose ratios are gap / error estimate. Its owner is the harness: an estimate is not a backend.
+    """
+    ratios: list[float] = []
+    worst: Element | None = None
+    elements = 0
+    reasons: dict[str, int] = {}
+    for k, (true, estimate, error) in enumerate(zip(truth, estimates, errors, strict=True)):
+        middle = np.zeros(estimate.shape) if true is None else true.midpoints()
+        scale = float(np.abs(middle[np.isfinite(middle)]).max()) if np.isfinite(middle).any() else 0.0
+        for at in np.ndindex(*estimate.shape):
+            elements += 1
+            gap, room = abs(float(estimate[at] - middle[at])), float(error[at])
+            if not (math.isfinite(gap) and math.isfinite(room)):
+                reasons["no estimate"] = reasons.get("no estimate", 0) + 1
+            elif room > RESOLUTION * scale and gap > 0:
+                reasons["estimate too rough"] = reasons.get("estimate too rough", 0) + 1
+            else:
+                ratio = 0.0 if gap == 0 else math.inf if room == 0 else gap / room
+                if ratio > 1 and (worst is None or ratio > max(ratios)):
+                    worst = Element(k, at, float(estimate[at]), float(middle[at]), room)
+                ratios.append(ratio)
+    undecided = sum(reasons.values())
+    if worst is not None:
+        text = f"element {worst.index} of array {worst.array}: estimate {worst.got!r} +/- {worst.bound:.3g}, true {worst.true!r}"
+        return Verdict("disagree", claim, "derivative", text, "harness", elements, undecided, tuple(ratios), worst, reasons)
+    common = max(reasons, key=lambda r: reasons[r]) if reasons else "" if elements else "nothing to compare"
+    return Verdict(
+        "agree" if ratios else "inconclusive", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons
+    )
 
 
 # -- comparing without a truth: two outcomes that must be the same

@@ -250,8 +250,8 @@ def _sign(x: BallArray) -> BallArray:
             cells.append(arb(-1))
         elif c == 0:
             cells.append(arb(0))
-        elif current_policy() == "union" and not c.is_nan():
-            cells.append(arb(0, 1))
+        elif current_policy() == "union":
+            cells.append(_NAN if c.is_nan() else arb(0, 1))
         else:
             raise Undecidable("sign", position(i, x.shape), c)
     return x.like(filled(x.shape, cells))

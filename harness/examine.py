@@ -1,0 +1,135 @@
+"""Examine one case on one backend: prove the truth, run the backend, bound its errors, judge, and settle whose fault it is.
+
+`examine(case, backend)` is the whole check of one point; `harness.verify` repeats it over drawn programs. `expected`
+gives what a stand-alone script needs to show a disagreement.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.backends import Engine
+from harness.backends import reference as reference_backend
+from harness.cases import Array, Case, Outcome
+from harness.judgement import Verdict, judge, judge_estimates, settle
+from harness.oracles.bound import enclose_backend
+from harness.oracles.certificate import Certificate, certify
+from harness.programs import Program
+
+__all__ = ["examine", "expected", "twin"]
+
+
+def examine(
+    case: Case, backend: Engine, *, seed: int = 0, certificate: Certificate | None = None, outcome: Outcome | None = None
+) -> tuple[Verdict, ...]:
+    """Judge what the backend makes of the case.
+
+    Args:
+        case: the program at a point.
+        backend: who is asked.
+        seed: direction of the certificate's second pass.
+        certificate: the case's certificate, if it was made already.
+        outcome: the backend's outcome, if it was run already.
+
+    Returns:
+        One verdict on the claim "value" and one on "vjp"; for finite differences only the second.
+    """
+    certificate = certificate or certify(case, seed=seed)
+    why_not = backend.supports(case.program)
+    if why_not is not None:
+        return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
+    if backend.name == "finite-differences":
+        return (_examine_estimate(case, backend, certificate),)
+    outcome = outcome or backend.prepare(case)()
+    bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name)
+    verdicts = judge(case, outcome, certificate, bound, convention=_follows(backend, case.program))
+    return tuple(_settled(v, case, backend, certificate, outcome, seed) for v in verdicts)
+
+
+def _examine_estimate(case: Case, backend: Any, certificate: Certificate) -> Verdict:
+    if certificate.status != "certified":
+        n = sum(x.size for x, r in zip(case.primals, case.requires_grad, strict=True) if r)
+        reason = "kink" if certificate.status in ("kink", "tie", "undecided") else "not finite"
+        return Verdict("inconclusive", "vjp", reason=reason, elements=n, undecided=n, reasons={reason: n})
+    estimate = backend.estimate(case)
+    return judge_estimates("vjp", certificate.grads, estimate.gradients, estimate.errors)
+
+
+@functools.cache
+def _departures(backend: Engine) -> frozenset[str]:
+    """Return the ops at whose kinks the backend does something else than PyTorch, from the measured tables."""
+    ours, theirs = reference_backend.CONVENTIONS, backend.conventions
+    return frozenset(key.split()[0] for key in ours if theirs.get(key) != ours[key])
+
+
+def _follows(backend: Engine, program: Program) -> bool:
+    return not _departures(backend) & {instr.op for instr in program.instrs}
+
+
+def _settled(
+    verdict: Verdict, case: Case, backend: Engine, certificate: Certificate, outcome: Outcome, seed: int
+) -> Verdict:
+    if verdict.kind != "disagree":
+        return verdict
+    if verdict.owner == "framework" and backend.name == "reference":
+        verdict = replace(verdict, owner="reference")
+    if verdict.worst is None or verdict.aspect != "derivative":
+        return verdict
+    other = twin(case)
+    truth = certify(other, seed=seed)
+    gaps = [
+        _gap(verdict, c, o) for c, o in ((certificate, outcome), (truth, backend.prepare(other)()))
+    ]
+    settled = settle(verdict, *gaps, wide=case.dtype == "float64")
+    if settled.aspect == "accuracy" and settled.error_over_bound < 8:
+        settled = replace(settled, owner="bound")  # the declared error of a kernel may be too small
+    return settled
+
+
+def twin(case: Case) -> Case:
+    """Return the same program at the same point in the other of float64 and float32."""
+    dtype = "float32" if case.dtype == "float64" else "float64"
+
+    def convert(x: Array | None) -> Array | None:
+        with np.errstate(all="ignore"):
+            return x if x is None or x.dtype.kind != "f" else x.astype(dtype)
+
+    primals = tuple(np.asarray(convert(x)) for x in case.primals)
+    return replace(case, primals=primals, cotangents=tuple(convert(ct) for ct in case.cotangents), dtype=dtype)
+
+
+def _gap(verdict: Verdict, certificate: Certificate, outcome: Outcome) -> float:
+    """Return how far the array of the worst element is from the truth, relative to its largest element."""
+    if outcome.failure is not None or verdict.worst is None or certificate.status == "undecided":
+        return math.inf
+    k = verdict.worst.array
+    got = (outcome.values if verdict.claim == "value" else outcome.grads)[k]
+    true = (certificate.values if verdict.claim == "value" else certificate.grads)[k]
+    middle: Any = 0.0 if true is None else true if isinstance(true, np.ndarray) else true.midpoints()
+    here = np.zeros(np.shape(middle)) if got is None else got.astype(np.float64)
+    with np.errstate(all="ignore"):
+        error = np.abs(here - middle).max(initial=0.0)
+        scale = np.abs(middle).max(initial=0.0)
+        gap = float(error / scale) if scale > 0 else float(error)
+    return gap if math.isfinite(gap) else math.inf
+
+
+def expected(case: Case, backend: str, certificate: Certificate) -> list[tuple[Any, Any] | None]:
+    """Return the true gradients and how far right ones may lie from them, as `to_source` takes them."""
+    bound = enclose_backend(case, backend)
+    result: list[tuple[Any, Any] | None] = []
+    for true, allowed, x in zip(
+        certificate.grads, bound.grads, [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r], strict=True
+    ):
+        if true is None or allowed is None:
+            result.append((np.zeros(x.shape), 0.0))
+            continue
+        middle = true.midpoints()
+        room = np.maximum(allowed.radii(), allowed.distances(middle)) if np.isfinite(middle).all() else None
+        result.append(None if room is None or not np.isfinite(room).all() else (middle, room))
+    return result

@@ -1,0 +1,332 @@
+"""Draw programs, examine them on every backend, shrink what disagrees: the main job behind `adjudge verify`.
+
+A program is drawn once by Hypothesis and examined at several points, since structure is what costs. Hypothesis works in
+batches of its own seed, so that a run can be repeated, stopped at any moment and go on after a disagreement. The first
+disagreement of each kind is shrunk by Hypothesis and kept with a script that shows it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
+
+from harness import backends, serial, waivers
+from harness.backends import BackendUnavailable, Engine
+from harness.cases import Case
+from harness.environment import describe_run
+from harness.examine import examine, expected
+from harness.judgement import Verdict
+from harness.oracles.certificate import Certificate, certify
+from harness.points import point
+from harness.programs import Program
+from harness.records import RunInfo, VerdictRow
+from harness.sources import to_source
+from harness.strategies import programs
+
+__all__ = ["DEFAULT_BACKENDS", "Progress", "VerifyResult", "run_verify"]
+
+DEFAULT_BACKENDS = ("reference", "torch", "jax-jit")
+BATCH = 50  # programs that share a Hypothesis seed
+JAX_SHARE = 8  # one program in so many goes to a compiling backend too ...
+JAX_POINTS = 16  # ... and is examined at so many points there: compiling is what costs
+SHRINK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    programs: int
+    points: int
+    disagreements: int
+    elements: int
+    undecided: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What a run found.
+
+    Attributes:
+        info: the run: machine, versions, counts, whether it was interrupted.
+        rows: every verdict.
+        missing: backend name -> why it did not take part.
+    """
+
+    info: RunInfo
+    rows: list[VerdictRow]
+    missing: dict[str, str]
+
+    @property
+    def disagreements(self) -> list[VerdictRow]:
+        """The verdicts that say something is wrong and that no waiver covers; lost digits are not among them."""
+        return [r for r in self.rows if r.verdict == "disagree" and r.aspect != "accuracy" and not r.waiver]
+
+    @property
+    def inconclusive_share(self) -> float:
+        """Share of the elements that could not be decided, kinks apart: those are judged by convention elsewhere."""
+        elements = sum(r.element_count for r in self.rows)
+        undecided = sum(r.inconclusive_count for r in self.rows if r.reason != "kink")
+        return undecided / elements if elements else 0.0
+
+
+class _Found(AssertionError):
+    """Tells Hypothesis that a program disagrees, so that it shrinks it."""
+
+
+def _disagree() -> NoReturn:
+    # One place to raise from: Hypothesis takes failures from two lines for two bugs.
+    raise _Found
+
+
+@dataclass
+class _State:
+    """The counts and rows of a run while it goes on."""
+
+    info: RunInfo
+    deadline: float
+    limit: int | None
+    report: Callable[[Progress], None] | None
+    waivers: Sequence[waivers.Waiver]
+    started: float = field(default_factory=time.monotonic)
+    rows: list[VerdictRow] = field(default_factory=list)
+    programs: int = 0
+    points: int = 0
+    elements: int = 0
+    undecided: int = 0
+    disagreements: int = 0
+    known: set[tuple[str, str, str, str]] = field(default_factory=set)
+    found: tuple[Program, Case, Verdict, Engine, int] | None = None
+    shrinking_until: float = 0.0
+
+    def finished(self) -> bool:
+        return time.monotonic() > self.deadline or (self.limit is not None and self.programs >= self.limit)
+
+    def tell(self) -> None:
+        if self.report is not None:
+            seconds = time.monotonic() - self.started
+            self.report(
+                Progress(self.programs, self.points, self.disagreements, self.elements, self.undecided, seconds)
+            )
+
+
+def run_verify(
+    *,
+    backends_: Sequence[str] = DEFAULT_BACKENDS,
+    ops: Iterable[str] | None = None,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    seed: int = 0,
+    budget_seconds: float = 60.0,
+    max_programs: int | None = None,
+    points_per_program: int = 4,
+    max_instrs: int = 15,
+    progress: Callable[[Progress], None] | None = None,
+    known_differences: Sequence[waivers.Waiver] = (),
+    command: str = "",
+) -> VerifyResult:
+    """Examine drawn programs until the budget is spent.
+
+    Args:
+        backends_: names of `harness.backends`; one that is not installed is left out and named in the result.
+        ops: the op names to draw from; by default all.
+        dtypes: "float64", "float32" or both; points alternate between them.
+        seed: the same seed, versions and number of programs give the same verdicts.
+        budget_seconds: when to stop drawing.
+        max_programs: stop after so many programs, too.
+        points_per_program: how many points each program is examined at; the last is one of edge values.
+        max_instrs: the longest program.
+        progress: called after each program.
+        known_differences: waivers; a disagreement that one covers keeps its row and is not counted.
+        command: what to write down as the command line.
+
+    Returns:
+        The result; after Ctrl-C what there was, marked as interrupted.
+
+    Raises:
+        ValueError: an unknown backend or op, a dtype other than the two, or a number below 1.
+    """
+    for name, value in (("points_per_program", points_per_program), ("max_instrs", max_instrs)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, want at least 1")
+    for dtype in dtypes:
+        if dtype not in ("float64", "float32"):
+            raise ValueError(f"dtypes: {dtype!r} is not one of float64, float32")
+    if not dtypes:
+        raise ValueError("dtypes is empty: name float64, float32 or both")
+    strategy = programs(max_instrs=max_instrs, ops=ops)
+    engines: list[Engine] = []
+    missing: dict[str, str] = {}
+    for name in backends_:
+        try:
+            engines.append(backends.get(name))
+        except BackendUnavailable as error:
+            missing[name] = str(error)
+    info = describe_run(command=command, seed=seed, budget_seconds=budget_seconds)
+    state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences)
+    interrupted = False
+    try:
+        batch = 0
+        while engines and not state.finished():
+            _run_batch(state, strategy, engines, dtypes, seed * 1_000_003 + batch, points_per_program)
+            batch += 1
+    except KeyboardInterrupt:
+        interrupted = True
+    info = replace(
+        info,
+        elapsed_seconds=time.monotonic() - state.started,
+        interrupted=interrupted,
+        programs=state.programs,
+        points=state.points,
+    )
+    return VerifyResult(info, state.rows, missing)
+
+
+def _run_batch(
+    state: _State, strategy: Any, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
+) -> None:
+    """Draw one batch; the first new disagreement ends it, shrunk."""
+    state.found = None
+
+    @hypothesis_seed(seed)
+    @settings(
+        max_examples=BATCH,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+    )
+    @given(strategy)
+    def draw(program: Program) -> None:
+        if state.found is None:
+            if not state.finished():
+                _examine_program(state, program, engines, dtypes, seed, points)
+        else:
+            _shrink_step(state, program, seed, points)
+
+    try:
+        draw()
+    except _Found:
+        assert state.found is not None
+        _keep(state, seed)
+
+
+def _examine_program(
+    state: _State, program: Program, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
+) -> None:
+    identity = serial.program_id(program)
+    compiling = state.programs % JAX_SHARE == 0
+    state.programs += 1
+    last = max(points, JAX_POINTS if compiling and any(e.name.startswith("jax") for e in engines) else 0)
+    for k in range(last):
+        case = _case(program, dtypes, seed, k, points)
+        certificate = certify(case, seed=k)
+        state.points += 1
+        for engine in engines:
+            if not compiling and engine.name.startswith("jax") or k >= points and not engine.name.startswith("jax"):
+                continue
+            for verdict in examine(case, engine, seed=k, certificate=certificate):
+                _note(state, program, identity, case, verdict, engine, seed, k)
+    state.tell()
+
+
+def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int) -> Case:
+    return point(
+        program,
+        seed=seed * 131 + k + 1,
+        kind=_kind(k, points),
+        dtype=dtypes[k % len(dtypes)],
+    )
+
+
+def _kind(k: int, points: int) -> str:
+    """The last point of each round is one of edge values: zeros, ties, huge and tiny numbers."""
+    return "edge" if k % points == points - 1 and points > 1 else "random"
+
+
+def _note(
+    state: _State, program: Program, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+) -> None:
+    state.elements += verdict.elements
+    state.undecided += verdict.undecided
+    new = verdict.kind == "disagree" and _bucket(verdict, engine, case, program) not in state.known
+    if new:
+        state.disagreements += verdict.aspect != "accuracy"
+        state.found = (program, case, verdict, engine, k)
+        state.shrinking_until = time.monotonic() + SHRINK_SECONDS
+        _disagree()
+    state.rows.append(_row(state, program, identity, case, verdict, engine, seed, k))
+
+
+def _bucket(verdict: Verdict, engine: Engine, case: Case, program: Program) -> tuple[str, str, str, str]:
+    return (engine.name, verdict.claim, verdict.aspect, " ".join(sorted({i.op for i in program.instrs})))
+
+
+def _shrink_step(state: _State, program: Program, seed: int, points: int) -> None:
+    """Raise if the program shows the disagreement that is being shrunk, at a simple point or at one like the first."""
+    assert state.found is not None
+    best, case, verdict, engine, k = state.found
+    if program == best:
+        _disagree()
+    if time.monotonic() > state.shrinking_until:
+        return
+    kind = _kind(k, points)
+    for point_seed in (0, seed * 131 + k + 1, 1, 2, 3):
+        candidate = point(program, seed=point_seed, kind=kind, dtype=case.dtype)
+        for again in examine(candidate, engine, seed=k):
+            if again.kind == "disagree" and again.claim == verdict.claim and again.aspect == verdict.aspect:
+                state.found = (program, candidate, again, engine, k)
+                _disagree()
+
+
+def _keep(state: _State, seed: int) -> None:
+    """Write down the shrunk disagreement with a script that shows it."""
+    assert state.found is not None
+    program, case, verdict, engine, k = state.found
+    state.known.add(_bucket(verdict, engine, case, program))
+    row = _row(state, program, serial.program_id(program), case, verdict, engine, seed, k)
+    certificate = certify(case, seed=k)
+    row = replace(row, program=serial.dumps_case(case), reproducer=_reproducer(case, engine, certificate))
+    waiver = waivers.match(state.waivers, row)
+    state.rows.append(replace(row, waiver=waiver.id if waiver else ""))
+
+
+def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
+    framework = "jax" if engine.name.startswith("jax") else "torch" if engine.name == "torch" else "reference"
+    truth = None if certificate.status == "undecided" else expected(case, engine.name, certificate)
+    return to_source(case, framework, expected=truth)
+
+
+def _row(
+    state: _State, program: Program, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+) -> VerdictRow:
+    name, _, mode = engine.name.partition("-") if engine.name.startswith("jax") else (engine.name, "", "")
+    return VerdictRow(
+        run_id=state.info.run_id,
+        program_id=identity,
+        seed=seed,
+        point=k,
+        backend=name,
+        backend_version=engine.version,
+        mode=mode or "eager",
+        dtype=case.dtype,
+        claim=verdict.claim,
+        aspect=verdict.aspect,
+        ops=" ".join(i.op for i in program.instrs),
+        verdict=verdict.kind,
+        reason=verdict.reason,
+        owner=verdict.owner,
+        element_count=verdict.elements,
+        inconclusive_count=verdict.undecided,
+        error_over_bound=verdict.error_over_bound,
+        median_error_over_bound=float(np.median(verdict.ratios)) if verdict.ratios else float("nan"),
+        oracle="certificate",
+    )
