@@ -9,8 +9,8 @@ Values are small integers and halves, and the model bounds the bits that a resul
 arithmetic is exact in float64 and two frameworks must agree in every bit.
 
 Kept out: writes through `.data` and `numpy()`, in-place ops on the outputs of unbind and split, views taken under
-`no_grad`, writes to expanded tensors, views that become leaves, and views that retain
-their grad.
+`no_grad` and writes there (or through detach) to what has views, writes to expanded tensors, views that become leaves,
+views that retain their grad, and retained grads together with create_graph.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from harness.sessions import Action, Session
 __all__ = [
     "DETACH_SAVED",
     "NON_LEAF_INPUTS",
+    "OVERWRITTEN",
+    "PART_WRITES_ARE_FREED",
     "SECOND_ORDER_UNDER_NO_GRAD",
     "Intention",
     "build",
@@ -38,7 +40,9 @@ Shape = tuple[int, ...]
 SHAPES: tuple[Shape, ...] = ((), (2,), (3,), (2, 3), (1,), (2, 1), (1, 3), (2, 2), (0,))
 FULL = ("slice", None, None, None)
 NON_LEAF_INPUTS = "non-leaf inputs"
+OVERWRITTEN = "in-place ops that need what they overwrite"
 DETACH_SAVED = "detach_ of a saved value"
+PART_WRITES_ARE_FREED = "backward again through a write to a part"
 SECOND_ORDER_UNDER_NO_GRAD = "create_graph under no_grad"
 MAX_BITS = 30
 MAX_NAMES = 8
@@ -90,6 +94,7 @@ class _Node:
     parents: tuple[_Node, ...] = ()
     saved: tuple[tuple[_Storage, int], ...] = ()
     freed: bool = False
+    writes_a_part: bool = False
 
 
 @dataclass(eq=False)
@@ -102,7 +107,7 @@ class _Family:
     """A tensor and its views: they share one history.
 
     Attributes:
-        protected: the root is a leaf that requires grad, so writes need grad mode off.
+        protected: the root is a leaf that requires grad, or was one: writes need grad mode off.
         retains_grad: one of them retains its grad; what becomes of that when it is written to is left out.
     """
 
@@ -235,7 +240,7 @@ class _Model:
         )
 
     def admits(self, op: str) -> bool:
-        if op in self.without:
+        if op in ("abs_", "square_") and OVERWRITTEN in self.without:
             return False
         kink = op in ("relu", "abs", "relu_", "abs_")
         self.has_kinks |= kink and not self.has_second_order
@@ -413,19 +418,22 @@ class _Model:
         other: _Tensor | None,
         whole: int,
         part: int,
-        saved: Sequence[_Tensor],
+        saved: Sequence[_Tensor] = (),
         *,
-        in_part: bool = False,
+        saves_a_copy: bool = False,
     ) -> None:
         """Note a write to x: version, bits of all that share the storage, and the history of the whole family."""
+        before = [t.saved for t in saved]
+        self.ever_saved += [t.storage for t in saved]
         x.storage.version += 1
         node = None
         inputs = [t for t in (x, other) if t is not None]
         if self.modes[-1] and any(t.requires_grad for t in inputs):
-            node = _Node(tuple(t.node for t in inputs if t.node is not None), tuple(t.saved for t in saved))
-            if in_part or x.is_view:
-                # PyTorch frees the node of a write to a part whatever it saved.
+            node = _Node(tuple(t.node for t in inputs if t.node is not None), tuple(before))
+            if saves_a_copy or x.is_view:
+                # A copy that nobody can write to; PyTorch frees the node of a write to a part whatever it saved.
                 node.saved = (*node.saved, (_Storage(), 0))
+                node.writes_a_part = True
         for t in self.tensors.values():
             if t.storage is x.storage:
                 t.whole, t.part = max(t.whole, whole), max(t.part, part)
@@ -447,8 +455,8 @@ class _Model:
             number: dict[str, Param] = {"number": (1, 2.5, 0)[i.c % 3]} if op == "fill_" else {}
             if not (careless and not self.writable(x)):
                 whole, part = max(3, x.whole * factor), max(1, x.part * factor)
-                # square_ and abs_ save what they overwrite: a backward through them has to fail.
-                self.written(x, None, whole, part, [x] if op in ("square_", "abs_") else [])
+                # square_ and abs_ save a copy of what they overwrite.
+                self.written(x, None, whole, part, saves_a_copy=op in ("square_", "abs_"))
             return Action("in_place", args=(name,), params={"op": op, **number})
         other = self.pick(i.c, where=lambda t: _broadcast(x.shape, t.shape) == x.shape and t.storage is not x.storage)
         if other is None or i.c % 3 == 2:
@@ -458,7 +466,7 @@ class _Model:
             if whole + part > MAX_BITS:
                 return None
             if not (careless and not self.writable(x)):
-                self.written(x, None, whole, part, [])
+                self.written(x, None, whole, part)
             return Action("in_place", args=(name,), params={"op": op, "number": (2, -1, 0.5, 0)[i.c // 3 % 4]})
         other_name, w = other
         whole, part = max(x.whole, w.whole) + 1, max(x.part, w.part)
@@ -467,12 +475,11 @@ class _Model:
         if whole + part > MAX_BITS:
             return None
         if not (careless and not self.writable(x)):
-            saved = [*([w] if x.requires_grad else []), *([x] if w.requires_grad else [])] if op == "mul_" else []
-            before = [t.saved for t in saved]
-            self.ever_saved += [t.storage for t in saved]
-            self.written(x, w, whole, part, [])
-            if x.node is not None:
-                x.node.saved = tuple(before)
+            by_w = op == "mul_" and w.requires_grad
+            if by_w and OVERWRITTEN in self.without:
+                return None
+            saved = [w] if op == "mul_" and x.requires_grad else []
+            self.written(x, w, whole, part, saved, saves_a_copy=by_w)
         return Action("in_place", args=(name, other_name), params={"op": op})
 
     def setitem(self, i: Intention) -> Action | None:
@@ -486,11 +493,11 @@ class _Model:
         fails = careless and not self.writable(x)
         if other is None or i.c % 3 == 2:
             if not fails:
-                self.written(x, None, max(3, x.whole), max(1, x.part), [], in_part=True)
+                self.written(x, None, max(3, x.whole), max(1, x.part), saves_a_copy=True)
             return Action("setitem", args=(name,), params={"index": index, "number": (5, 0, 0.5)[i.c // 3 % 3]})
         other_name, w = other
         if not fails:
-            self.written(x, w, max(x.whole, w.whole), max(x.part, w.part), [], in_part=True)
+            self.written(x, w, max(x.whole, w.whole), max(x.part, w.part), saves_a_copy=True)
         return Action("setitem", args=(name, other_name), params={"index": index})
 
     # Flags and gradients
@@ -503,7 +510,6 @@ class _Model:
         if DETACH_SAVED in self.without and self.is_saved(x):
             return None
         x.requires_grad, x.is_leaf, x.node = False, True, None
-        x.family.protected = False
         return Action("detach_", args=(name,))
 
     def requires_grad_(self, i: Intention) -> Action | None:
@@ -516,7 +522,7 @@ class _Model:
         if x.is_leaf:
             x.requires_grad = flag
             x.node = (x.node or _Node()) if flag else None
-            x.family.protected = flag
+            x.family.protected |= flag
         return Action("requires_grad_", args=(name,), params={"flag": flag})
 
     def has_views(self, x: _Tensor) -> bool:
@@ -524,7 +530,7 @@ class _Model:
 
     def retain_grad(self, i: Intention) -> Action | None:
         picked = self.pick(i.a, where=lambda t: (t.requires_grad and not t.is_view) or i.d % 16 == 15)
-        if picked is None:
+        if picked is None or self.has_second_order:
             return None
         picked[1].family.retains_grad |= not picked[1].is_leaf
         return Action("retain_grad", args=(picked[0],))
@@ -563,8 +569,12 @@ class _Model:
         g = _Tensor(x.shape, whole, part, expanded=True)
         return Action("take_grad", self.bind(g, i.d), (name,))
 
+    def may_step(self, t: _Tensor) -> bool:
+        usable = t.is_leaf and t.requires_grad and not t.expanded
+        return usable and t.grad is not None and not self.has_views(t)
+
     def sgd_step(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: t.is_leaf and t.requires_grad and t.grad is not None and not t.expanded)
+        picked = self.pick(i.a, where=self.may_step)
         if picked is None or picked[1].grad is None:
             return None
         name, x = picked
@@ -579,7 +589,7 @@ class _Model:
 
     # Backward
 
-    def ran(self, roots: Sequence[_Tensor], *, keep: bool) -> None:
+    def ran(self, roots: Sequence[_Tensor], *, keep: bool, inputs: Sequence[_Tensor] = ()) -> None:
         whole = max(t.whole for t in roots) + 8
         part = max(t.part for t in roots) + 1
         reached = self.reach([t.node for t in roots if t.node is not None])
@@ -588,21 +598,24 @@ class _Model:
                 node.freed = True
         ids = {id(node) for node in reached}
         for t in self.tensors.values():
-            if t.is_leaf and t.requires_grad and id(t.node) in ids:
+            if t.is_leaf and t.requires_grad and id(t.node) in ids and (not inputs or t in inputs):
                 old = t.grad or (0, 0)
                 t.grad = (max(old[0], whole) + 1, max(old[1], part))
 
     def flags(self, i: Intention) -> dict[str, Param]:
         choice = i.c % 6
         allowed = self.modes[-1] or SECOND_ORDER_UNDER_NO_GRAD not in self.without
-        if choice == 3 and allowed and not self.has_kinks:
+        retained = any(t.family.retains_grad for t in self.tensors.values())
+        if choice == 3 and allowed and not self.has_kinks and not retained:
             self.has_second_order = True
             return {"create_graph": True}
         return {"retain_graph": True} if choice in (1, 5) else {}
 
     def root(self, number: int, *, careless: bool) -> tuple[str, _Tensor] | None:
         def admits(t: _Tensor) -> bool:
-            return t.has_literal and (careless or (t.requires_grad and self.runs(t)))
+            if careless:
+                return t.has_literal and (t.node is None or self.may_be_stale(t))
+            return t.has_literal and t.requires_grad and self.runs(t)
 
         return self.pick(number, where=admits)
 
@@ -610,7 +623,7 @@ class _Model:
         # Mistakes: a root whose graph may be freed or written to; any root; a gradient of a wrong shape, or none.
         mistake = {7: "stale", 15: "stale", 14: "root", 13: "shape", 12: "no gradient"}.get(i.d % 16, "")
         if mistake == "stale":
-            picked = self.pick(i.a, where=lambda t: t.requires_grad and t.has_literal)
+            picked = self.pick(i.a, where=self.may_be_stale)
         else:
             picked = self.root(i.a, careless=mistake == "root")
         if picked is None:
@@ -626,11 +639,17 @@ class _Model:
             chosen = self.pick(i.d, where=lambda t: self.may_be_input(t, mistake=mistake))
             inputs = () if chosen is None else (chosen[0],)
         if self.runs(y) and mistake in ("", "stale"):
-            self.ran([y], keep=bool(flags))
-            for t in (self.tensors[n] for n in inputs):
+            into = [self.tensors[n] for n in inputs]
+            self.ran([y], keep=bool(flags), inputs=into)
+            for t in into:
                 t.family.retains_grad |= not t.is_leaf
-                t.grad = (y.whole + 9, y.part + 1)
         return Action("backward", args=(name, *inputs), params=params)
+
+    def may_be_stale(self, t: _Tensor) -> bool:
+        if t.node is None or not t.requires_grad or not t.has_literal:
+            return False
+        again = any(node.freed and node.writes_a_part for node in self.reach([t.node]))
+        return not again or PART_WRITES_ARE_FREED not in self.without
 
     def may_be_input(self, t: _Tensor, *, mistake: str) -> bool:
         if not t.requires_grad:
@@ -692,7 +711,7 @@ def build(intended: Sequence[Intention], *, without: frozenset[str] = frozenset(
     """Carry out the intentions in order on the model; return the session of those that were possible.
 
     Args:
-        without: what to leave out: names of in-place ops that take no operand, or the constants of this module.
+        without: what to leave out, by the constants of this module.
     """
     model = _Model(without)
     actions: list[Action] = []

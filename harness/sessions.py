@@ -249,6 +249,7 @@ PHRASES = {
     "freed graph": r"backward through the graph a second time",
     "saved value modified": r"modified by an inplace operation",
     "saved value detached": r"saved tensor that has been detached",
+    "leaf inside": r"leaf variable has been moved into the graph interior",
     "not a scalar": r"implicitly created only for scalar outputs",
     "root without graph": r"does not require grad and does not have a grad_fn",
     "gradient shape": r"Mismatch in shape",
@@ -261,11 +262,13 @@ PHRASES = {
     "input without grad": r"One of the differentiated Tensors does not require grad",
     "detach_ of a view": r"Can't detach views in-place",
     "write to an expanded tensor": r"more than one element of the written-to tensor",
-    "shapes do not broadcast": r"must match the size of tensor b|doesn't match the broadcast shape",
+    "shapes do not broadcast": r"must match the size of tensor b|match the broadcast shape|number of sizes provided",
     "no grad yet": r"'?NoneType'?",
 }
 # Raised by a backward that has already run part of the graph, or (an unused input) all of it.
-ENGINE_ERRORS = frozenset({"freed graph", "saved value modified", "saved value detached", "unused input"})
+ENGINE_ERRORS = frozenset(
+    {"freed graph", "saved value modified", "saved value detached", "unused input", "leaf inside"}
+)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from harness.session_strategies import (
     DETACH_SAVED,
     NON_LEAF_INPUTS,
+    OVERWRITTEN,
+    PART_WRITES_ARE_FREED,
     SECOND_ORDER_UNDER_NO_GRAD,
     Intention,
     build,
@@ -67,7 +70,7 @@ def up_to_known_defect(snapshots: list[Snapshot]) -> list[Snapshot]:
 # The property ---------------------------------------------------------------------------------------------------------
 
 # What the reference does not do like PyTorch yet; each has a test below that fails the run when it starts to pass.
-NOT_YET = frozenset({"abs_", "square_", NON_LEAF_INPUTS, DETACH_SAVED, SECOND_ORDER_UNDER_NO_GRAD})
+NOT_YET = frozenset({OVERWRITTEN, PART_WRITES_ARE_FREED, NON_LEAF_INPUTS, DETACH_SAVED, SECOND_ORDER_UNDER_NO_GRAD})
 
 
 def differences_from_torch(session: Session, reference: Any, torch: Any) -> list[Difference]:
@@ -102,6 +105,14 @@ def test_reference_and_torch_agree_on_detach_in_place_of_a_saved_value(reference
     fourth = Action("binary", "t2", ("t1", "t1"), {"op": "mul"})
     backward = Action("backward", args=("t2",), params={"gradient": (1.0, 1.0)})
     session = Session((LEAF, SQUARE, fourth, Action("detach_", args=("t1",)), backward))
+    assert not differences_from_torch(session, reference, torch)
+
+
+@pytest.mark.xfail(reason="a write to a part is not freed by backward; PyTorch frees it", strict=True)
+def test_reference_and_torch_agree_on_backward_again_through_a_write_to_a_part(reference: Any, torch: Any) -> None:
+    copied = Action("binary", "t1", ("t0", "t0"), {"op": "add"})
+    write = Action("setitem", args=("t1",), params={"index": (0,), "number": 5})
+    session = Session((LEAF, copied, write, SUM, BACKWARD, BACKWARD))
     assert not differences_from_torch(session, reference, torch)
 
 
@@ -152,15 +163,21 @@ def test_a_snapshot_holds_values_flags_and_grads(framework: Any) -> None:
     snapshots = replay(Session((LEAF, SQUARE, SUM, BACKWARD)), framework)
     assert [s.error for s in snapshots] == [None] * 4
     leaf, square = snapshots[-1].tensors["t0"], snapshots[-1].tensors["t1"]
-    assert leaf.grad == (2.0, 4.0) and leaf.is_leaf and leaf.requires_grad
-    assert square.value == (1.0, 4.0) and square.has_grad_fn and square.grad is None
+    assert leaf.grad == (2.0, 4.0)
+    assert leaf.is_leaf
+    assert leaf.requires_grad
+    assert square.value == (1.0, 4.0)
+    assert square.has_grad_fn
+    assert square.grad is None
 
 
 def test_an_error_is_observed_and_the_session_goes_on(framework: Any) -> None:
     snapshots = replay(Session((LEAF, SQUARE, SUM, BACKWARD, BACKWARD, Action("detach", "t3", ("t0",)))), framework)
     error = snapshots[4].error
-    assert error is not None and (error.kind, error.phrase) == ("RuntimeError", "freed graph")
-    assert snapshots[5].error is None and ("t0", "t3") in snapshots[5].shared
+    assert error is not None
+    assert (error.kind, error.phrase) == ("RuntimeError", "freed graph")
+    assert snapshots[5].error is None
+    assert ("t0", "t3") in snapshots[5].shared
 
 
 def test_a_write_shows_in_the_version_of_all_that_share_memory(framework: Any) -> None:
@@ -171,7 +188,8 @@ def test_a_write_shows_in_the_version_of_all_that_share_memory(framework: Any) -
 
 def test_grad_mode_is_restored_after_a_session_that_left_it_off(framework: Any) -> None:
     snapshots = replay(Session((LEAF, Action("enter", params={"mode": "no_grad"}), SQUARE)), framework)
-    assert snapshots[-1].grad_mode is False and not snapshots[-1].tensors["t1"].requires_grad
+    assert snapshots[-1].grad_mode is False
+    assert not snapshots[-1].tensors["t1"].requires_grad
     assert framework.is_grad_enabled()
 
 
@@ -327,9 +345,8 @@ def test_a_broken_invariant_is_noticed(torch: Any) -> None:
     ],
 )
 def test_foreign_text_is_refused_with_the_place(text: str, phrase: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(phrase)):
         from_json(text)
-    assert phrase in str(caught.value)
 
 
 def test_an_unknown_framework_is_refused() -> None:

@@ -15,7 +15,6 @@ KNOWN_GAPS = {
     "test_in_place_ops_compute_right_gradients[reference-abs_]": CLONES,
     "test_an_unused_input_is_refused_none_or_zeros[reference]": "AG02: the message names the input (inputs[0])",
     "test_a_half_precision_leaf_gets_a_half_precision_grad[reference]": "TY06: there is no float16",
-    "test_reductions_of_nothing[reference]": "BC06: the mean of nothing warns of an invalid value",
     "test_a_non_leaf_among_the_inputs_retains_its_grad_from_then_on[reference]": (
         "BS08: backward(inputs=[non-leaf]) does not switch retain_grad on, and adds twice where it was on"
     ),

@@ -14,7 +14,8 @@ def test_grad_returns_one_gradient_an_input_in_order(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 2.0], requires_grad=True)
     w = torch_like.tensor([3.0, 4.0], requires_grad=True)
     gradients = torch_like.autograd.grad((x * x * w).sum(), [w, x])
-    assert isinstance(gradients, tuple) and len(gradients) == 2
+    assert isinstance(gradients, tuple)
+    assert len(gradients) == 2
     assert_equal(gradients[0], [1.0, 4.0])
     assert_equal(gradients[1], [6.0, 16.0])
     assert not gradients[0].requires_grad
@@ -24,7 +25,8 @@ def test_grad_returns_one_gradient_an_input_in_order(torch_like: Any) -> None:
 def test_grad_takes_a_single_input_and_returns_a_tuple(torch_like: Any) -> None:
     x = torch_like.tensor(3.0, requires_grad=True)
     gradients = torch_like.autograd.grad(x * x, x)
-    assert isinstance(gradients, tuple) and len(gradients) == 1
+    assert isinstance(gradients, tuple)
+    assert len(gradients) == 1
     assert_equal(gradients[0], 6.0)
 
 

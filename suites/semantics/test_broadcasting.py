@@ -119,7 +119,8 @@ def test_a_zero_dimensional_tensor_broadcasts_against_one_element(torch_like: An
 def test_results_are_tensors_also_when_they_are_zero_dimensional(torch_like: Any) -> None:
     x = torch_like.tensor(3.0)
     for y in (x + 1, x * x, x.sum(), x.exp(), x > 0, torch_like.dot(torch_like.ones(2), torch_like.ones(2))):
-        assert isinstance(y, torch_like.Tensor) and tuple(y.shape) == ()
+        assert isinstance(y, torch_like.Tensor)
+        assert tuple(y.shape) == ()
 
 
 @pytest.mark.catalogue("BC05")

@@ -38,7 +38,8 @@ def test_the_tensor_itself_keeps_its_graph(torch_like: Any) -> None:
     u = y.detach()
     (u * x).sum().backward()
     x.grad.zero_()
-    assert y.requires_grad and not y.is_leaf
+    assert y.requires_grad
+    assert not y.is_leaf
     y.sum().backward()
     assert_equal(x.grad, [2.0, 4.0, 6.0])
 

@@ -18,7 +18,9 @@ def test_results_inside_no_grad_are_constants_and_inputs_keep_their_flags(torch_
     with torch_like.no_grad():
         for z in (x * 3, y * 3, y.sum()):
             assert (z.requires_grad, z.is_leaf, z.grad_fn) == (False, True, None)
-        assert x.requires_grad and y.requires_grad and y.grad_fn is not None
+        assert x.requires_grad
+        assert y.requires_grad
+        assert y.grad_fn is not None
     assert (x * 3).requires_grad
 
 
@@ -75,10 +77,12 @@ def test_set_grad_enabled_acts_at_the_call(torch_like: Any) -> None:
     x = torch_like.ones(2, requires_grad=True)
     try:
         torch_like.set_grad_enabled(False)
-        assert not torch_like.is_grad_enabled() and not (x * 2).requires_grad
+        assert not torch_like.is_grad_enabled()
+        assert not (x * 2).requires_grad
     finally:
         torch_like.set_grad_enabled(True)
-    assert torch_like.is_grad_enabled() and (x * 2).requires_grad
+    assert torch_like.is_grad_enabled()
+    assert (x * 2).requires_grad
 
 
 @pytest.mark.parametrize("flag", [True, False])

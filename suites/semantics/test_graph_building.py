@@ -17,7 +17,8 @@ from .support import assert_equal
 def test_an_op_records_one_node_that_stays_the_same_object(torch_like: Any) -> None:
     x = torch_like.ones(2, requires_grad=True)
     y = x * 2
-    assert y.requires_grad and y.grad_fn is not None
+    assert y.requires_grad
+    assert y.grad_fn is not None
     assert y.grad_fn is y.grad_fn
 
 
@@ -25,7 +26,8 @@ def test_an_op_records_one_node_that_stays_the_same_object(torch_like: Any) -> N
 def test_nothing_is_recorded_without_an_input_that_requires_grad(torch_like: Any) -> None:
     x = torch_like.ones(2)
     y = x * 2
-    assert not y.requires_grad and y.grad_fn is None
+    assert not y.requires_grad
+    assert y.grad_fn is None
 
 
 @pytest.mark.catalogue("GB01")
@@ -33,7 +35,8 @@ def test_nothing_is_recorded_when_grad_mode_is_off(torch_like: Any) -> None:
     x = torch_like.ones(2, requires_grad=True)
     with torch_like.no_grad():
         y = x * 2
-    assert not y.requires_grad and y.grad_fn is None
+    assert not y.requires_grad
+    assert y.grad_fn is None
 
 
 @pytest.mark.catalogue("GB06")
@@ -41,7 +44,8 @@ def test_rebinding_a_name_leaves_the_old_leaf_in_the_graph(torch_like: Any) -> N
     leaf = x = torch_like.tensor([1.0, 2.0], requires_grad=True)
     x = x * 2
     x = x * x
-    assert leaf.is_leaf and not x.is_leaf
+    assert leaf.is_leaf
+    assert not x.is_leaf
     x.sum().backward()
     assert_equal(leaf.grad, [8.0, 16.0])
 
@@ -81,7 +85,8 @@ def test_numbers_and_tensors_without_grad_are_constants(torch_like: Any) -> None
     c = torch_like.tensor([3.0, 4.0])
     (c * x * 2 + 5 - True * c).sum().backward()
     assert_equal(x.grad, [6.0, 8.0])
-    assert c.grad is None and not c.requires_grad
+    assert c.grad is None
+    assert not c.requires_grad
 
 
 OPERATORS = {

@@ -67,4 +67,6 @@ def test_writing_to_a_view_of_such_a_leaf_is_refused(torch_like: Any, write: Any
 def test_writing_to_a_leaf_without_requires_grad_is_allowed(torch_like: Any, write: Any) -> None:
     x = torch_like.zeros(2, 3)
     write(torch_like, x)
-    assert x._version == 1 and x.is_leaf and not x.requires_grad
+    assert x._version == 1
+    assert x.is_leaf
+    assert not x.requires_grad

@@ -42,7 +42,8 @@ def test_a_new_integer_tensor_is_a_leaf_without_gradient(torch_like: Any, dtype:
 def test_requires_grad_in_place_sets_the_flag_and_returns_the_tensor(torch_like: Any) -> None:
     x = torch_like.ones(3)
     assert x.requires_grad_() is x
-    assert x.requires_grad and x.grad is None
+    assert x.requires_grad
+    assert x.grad is None
     assert x.requires_grad_(False) is x
     assert not x.requires_grad
     assert x.requires_grad_(requires_grad=True).requires_grad
@@ -52,7 +53,9 @@ def test_requires_grad_in_place_sets_the_flag_and_returns_the_tensor(torch_like:
 def test_the_requires_grad_attribute_can_be_assigned(torch_like: Any) -> None:
     x = torch_like.ones(3)
     x.requires_grad = True
-    assert x.requires_grad and x.is_leaf and x.grad is None
+    assert x.requires_grad
+    assert x.is_leaf
+    assert x.grad is None
 
 
 @factories
@@ -68,13 +71,13 @@ def test_requires_grad_in_a_factory_makes_a_leaf(torch_like: Any, make: Any) -> 
 def test_only_floating_dtypes_may_require_grad(torch_like: Any, dtype: str, spelling: str) -> None:
     kind = getattr(torch_like, dtype)
     x = torch_like.zeros(2, dtype=kind)
+    ask = {
+        "factory": lambda: torch_like.zeros(2, dtype=kind, requires_grad=True),
+        "attribute": lambda: setattr(x, "requires_grad", True),
+        "method": lambda: x.requires_grad_(),
+    }
     with pytest.raises(RuntimeError, match=r"(?i)floating point"):
-        if spelling == "factory":
-            torch_like.zeros(2, dtype=kind, requires_grad=True)
-        elif spelling == "attribute":
-            x.requires_grad = True
-        else:
-            x.requires_grad_()
+        ask[spelling]()
     assert not x.requires_grad
 
 
@@ -84,11 +87,9 @@ def test_requires_grad_of_a_non_leaf_cannot_be_turned_off(torch_like: Any, spell
     x = torch_like.ones(3, requires_grad=True)
     y = x * 2
     before, node = snapshot(x, y), y.grad_fn
+    ask = {"attribute": lambda: setattr(y, "requires_grad", False), "method": lambda: y.requires_grad_(False)}
     with pytest.raises(RuntimeError, match="only change requires_grad flags of leaf variables"):
-        if spelling == "attribute":
-            y.requires_grad = False
-        else:
-            y.requires_grad_(False)
+        ask[spelling]()
     assert_untouched(before, x, y)
     assert y.grad_fn is node
 
@@ -177,7 +178,8 @@ def test_a_comparison_never_requires_grad(torch_like: Any, op: str) -> None:
 def test_argmax_is_an_integer_that_never_requires_grad(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 3.0, 2.0], requires_grad=True)
     index = (x * 2).argmax()
-    assert index.dtype == torch_like.int64 and int(index) == 1
+    assert index.dtype == torch_like.int64
+    assert int(index) == 1
     assert (index.requires_grad, index.grad_fn) == (False, None)
 
 
@@ -185,4 +187,5 @@ def test_argmax_is_an_integer_that_never_requires_grad(torch_like: Any) -> None:
 def test_comparison_operators_never_require_grad(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, -1.0], requires_grad=True)
     for y in (x > 0, x >= 0, x < 0, x <= 0, x == 1, x != 1):
-        assert y.dtype == torch_like.bool and not y.requires_grad
+        assert y.dtype == torch_like.bool
+        assert not y.requires_grad

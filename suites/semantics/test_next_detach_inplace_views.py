@@ -62,7 +62,8 @@ def test_a_saved_input_that_was_detached_in_place_is_noticed(torch_like: Any) ->
 @pytest.mark.catalogue("DT12", "DT13", priority=2)
 def test_detach_and_clone_make_new_objects_that_share_or_copy(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 2.0])
-    assert x.detach() is not x and share_memory(x.detach(), x)
+    assert x.detach() is not x
+    assert share_memory(x.detach(), x)
     for copy in (x.clone(), x.detach().clone(), x.clone().detach()):
         assert not share_memory(copy, x)
 
@@ -152,7 +153,8 @@ def test_after_backward_the_output_keeps_everything_but_its_buffers(torch_like: 
     y = (x * x).sum()
     node = y.grad_fn
     y.backward()
-    assert y.requires_grad and y.grad_fn is node
+    assert y.requires_grad
+    assert y.grad_fn is node
     assert_equal(y, 5.0)
     with pytest.raises(RuntimeError, match=SECOND_TIME):
         (y * 2).backward()
@@ -313,7 +315,9 @@ def test_a_buffer_joins_the_graph_when_it_is_written_to(torch_like: Any) -> None
     buffer = torch_like.zeros(3)
     view = buffer[1:]
     buffer[1] = x * x
-    assert buffer.requires_grad and view.requires_grad and not buffer.is_leaf
+    assert buffer.requires_grad
+    assert view.requires_grad
+    assert not buffer.is_leaf
     (buffer * torch_like.tensor([1.0, 10.0, 100.0])).sum().backward()
     assert_equal(x.grad, 60.0)
 
@@ -424,7 +428,10 @@ def test_view_refuses_strides_that_reshape_copies(torch_like: Any) -> None:
 def test_a_view_knows_the_root_of_its_chain(torch_like: Any) -> None:
     x = torch_like.ones(2, 3, requires_grad=True)
     view = x[0][1:]
-    assert view._base is x and view._is_view() and not x._is_view() and not view.is_leaf
+    assert view._base is x
+    assert view._is_view()
+    assert not x._is_view()
+    assert not view.is_leaf
 
 
 @pytest.mark.catalogue("VW10", priority=2)

@@ -181,4 +181,5 @@ def test_numpy_and_from_numpy_share_memory_and_tensor_copies(torch_like: Any) ->
     array[0] = 5.0
     assert_equal(shared, [5.0, 1.0, 1.0])
     assert_equal(copied, [1.0, 1.0, 1.0])
-    assert share_memory(shared, shared) and np.shares_memory(shared.numpy(), array)
+    assert share_memory(shared, shared)
+    assert np.shares_memory(shared.numpy(), array)

@@ -18,14 +18,17 @@ MODIFIED = "one of the variables needed for gradient computation has been modifi
 @pytest.mark.catalogue("LF05", priority=2)
 def test_an_integer_tensor_may_be_told_not_to_require_grad(torch_like: Any) -> None:
     x = torch_like.tensor([1, 2])
-    assert x.requires_grad_(False) is x and not x.requires_grad
+    assert x.requires_grad_(False) is x
+    assert not x.requires_grad
 
 
 @pytest.mark.catalogue("LF07", priority=2)
 def test_requiring_grad_of_a_non_leaf_that_does_already_changes_nothing(torch_like: Any) -> None:
     y = torch_like.ones(2, requires_grad=True) * 2
     node = y.grad_fn
-    assert y.requires_grad_() is y and y.grad_fn is node and not y.is_leaf
+    assert y.requires_grad_() is y
+    assert y.grad_fn is node
+    assert not y.is_leaf
 
 
 @pytest.mark.catalogue("LF09", priority=2)
@@ -89,7 +92,8 @@ def test_a_cast_to_float_is_differentiable_to_int_cuts_and_to_the_same_is_itself
 def test_requires_grad_in_place_works_inside_no_grad(torch_like: Any) -> None:
     with torch_like.no_grad():
         x = torch_like.ones(2).requires_grad_()
-    assert x.requires_grad and (x * 2).requires_grad
+    assert x.requires_grad
+    assert (x * 2).requires_grad
 
 
 @pytest.mark.parametrize("name", ["zeros_like", "ones_like", "randn_like"])
@@ -116,7 +120,8 @@ def test_turning_requires_grad_off_keeps_grad_and_later_backwards_skip_the_leaf(
 def test_equality_is_elementwise_and_hashing_is_by_identity(torch_like: Any) -> None:
     x, y = torch_like.ones(2), torch_like.ones(2)
     assert values(x == y).tolist() == [True, True]
-    assert {x: "x", y: "y"}[x] == "x" and len({x, y}) == 2
+    assert {x: "x", y: "y"}[x] == "x"
+    assert len({x, y}) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,9 @@ def test_next_functions_has_one_entry_an_input(torch_like: Any) -> None:
     x = torch_like.ones(2, requires_grad=True)
     y = x * 2
     entries = (y * torch_like.ones(2)).grad_fn.next_functions
-    assert isinstance(entries, tuple) and entries[0] == (y.grad_fn, 0) and entries[1] == (None, 0)
+    assert isinstance(entries, tuple)
+    assert entries[0] == (y.grad_fn, 0)
+    assert entries[1] == (None, 0)
     assert len((x + 5).grad_fn.next_functions) == 2
 
 
@@ -154,14 +161,16 @@ def test_a_leaf_has_one_accumulating_node_while_in_use(torch_like: Any) -> None:
     y, z = x * 2, x * 3
     node = y.grad_fn.next_functions[0][0]
     assert node is z.grad_fn.next_functions[0][0]
-    assert type(node).__name__ == "AccumulateGrad" and node.variable is x
+    assert type(node).__name__ == "AccumulateGrad"
+    assert node.variable is x
 
 
 @pytest.mark.catalogue("GB10", priority=2)
 def test_a_numpy_number_on_the_left_gives_a_tensor_that_is_recorded(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 2.0], requires_grad=True)
     y = np.float64(2) * x
-    assert isinstance(y, torch_like.Tensor) and y.dtype == torch_like.float32
+    assert isinstance(y, torch_like.Tensor)
+    assert y.dtype == torch_like.float32
     y.sum().backward()
     assert_equal(x.grad, [2.0, 2.0])
 
@@ -186,7 +195,9 @@ def test_an_intermediate_gets_a_grad_only_when_it_retains_it(torch_like: Any) ->
     kept.retain_grad()
     kept.retain_grad()
     (lost * kept).sum().backward()
-    assert lost.grad is None and not lost.retains_grad and kept.retains_grad
+    assert lost.grad is None
+    assert not lost.retains_grad
+    assert kept.retains_grad
     assert_equal(kept.grad, [2.0, 4.0])
 
 
@@ -224,7 +235,8 @@ def test_empty_inputs_are_refused_and_unreachable_ones_stay_none(torch_like: Any
     with pytest.raises(RuntimeError, match=r"`inputs` argument to `backward\(\)` cannot be empty"):
         x.sum().backward(inputs=[])
     x.sum().backward(inputs=[w])
-    assert x.grad is None and w.grad is None
+    assert x.grad is None
+    assert w.grad is None
 
 
 @pytest.mark.parametrize(
@@ -302,7 +314,8 @@ def test_accumulation_is_in_place_without_create_graph(torch_like: Any) -> None:
     (x * 2).sum().backward()
     buffer, version = x.grad, x.grad._version
     (x * 2).sum().backward()
-    assert x.grad is buffer and buffer._version == version + 1
+    assert x.grad is buffer
+    assert buffer._version == version + 1
 
 
 @pytest.mark.filterwarnings("ignore:Using backward\\(\\) with create_graph=True")
@@ -312,7 +325,8 @@ def test_accumulation_is_out_of_place_with_create_graph(torch_like: Any) -> None
     (x * x).sum().backward()
     old = x.grad
     (x * x).sum().backward(create_graph=True)
-    assert x.grad is not old and x.grad.requires_grad
+    assert x.grad is not old
+    assert x.grad.requires_grad
     assert_equal(old, [2.0, 4.0])
     assert_equal(x.grad, [4.0, 8.0])
     x.grad = None
