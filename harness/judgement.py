@@ -107,7 +107,7 @@ def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convent
         return values, Verdict(
             "disagree", "vjp", reason=f"the reference's own rules are refuted: {certificate.reason}", owner="reference"
         )
-    if certificate.status == "kink" and not convention:
+    if certificate.status in ("kink", "tie") and not convention:
         blanket = "kink"
     wanted = [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r]
     grads = [

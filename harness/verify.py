@@ -7,12 +7,12 @@ disagreement of each kind is shrunk by Hypothesis and kept with a script that sh
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
-import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 
@@ -327,6 +327,6 @@ def _row(
         element_count=verdict.elements,
         inconclusive_count=verdict.undecided,
         error_over_bound=verdict.error_over_bound,
-        median_error_over_bound=float(np.median(verdict.ratios)) if verdict.ratios else float("nan"),
+        median_error_over_bound=statistics.median(verdict.ratios) if verdict.ratios else float("nan"),
         oracle="certificate",
     )

@@ -74,8 +74,11 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
         if formula is not None:
             spread = formula(args, params, result, u, lambda op: errors.lookup(backend, dtype, op).k)
             cells = as_cells(np.add(np.add(cells, spread), eta))
+            inside = _WITHIN.get(name)
+            if inside is not None:
+                cells = as_cells(np.add(cells, inside(args, params, largest, errors.eta(backend, dtype))))
         elif name == "pow" and type(args[1]) is int and 0 <= args[1] <= 2:
-            cells = as_cells(np.multiply(cells, arb(1, u)))
+            cells = as_cells(np.add(np.multiply(cells, arb(1, u)), eta))
         else:
             known = elementwise.get(name)
             if known is None:
@@ -256,4 +259,50 @@ _FORMULAE: dict[str, Rounding] = {
     "softmax": _softmax,
     "logsumexp": _logsumexp,
     "log_softmax": _log_softmax,
+}
+
+
+# -- what overflows or underflows inside a kernel, where the result itself does not show it
+
+
+def _norm_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    """Powers |x|^p may leave the range; an underflowing one moves the norm by at most (n eta)^(1/p)."""
+    order = float(params.get("ord", 2.0))
+    if order in (0.0, 1.0, float("inf"), float("-inf")):
+        return arb(0)
+    x = _magnitude(args[0])
+    powers = _reduce("sum", x.like(as_cells(np.power(x.cells, arb(order)))), params).cells if x.size else None
+    room = arb(0, float((_terms(x, params) * eta) ** (1 / order)) if order > 0 else float("inf"))
+    if powers is None:
+        return room
+    return filled(powers.shape, [room if c < largest else _INFINITE for c in powers.ravel().tolist()])
+
+
+def _var_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    x = _magnitude(args[0])
+    if not x.size:
+        return arb(0)
+    squares = _reduce("sum", x.like(as_cells(np.multiply(x.cells, 4 * x.cells))), params).cells
+    room = arb(0, _terms(x, params) * eta)
+    return filled(squares.shape, [room if c < largest else _INFINITE for c in squares.ravel().tolist()])
+
+
+def _prod_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    """A partial product, in whatever order, is at most the product of the factors above 1; so is what multiplies eta."""
+    x = _ball(args[0])
+    if not x.size:
+        return arb(0)
+    over = x.like(filled(x.shape, [abs(c).max(_ONE) for c in x.cells.ravel().tolist()]))
+    peaks = _reduce("prod", over, params).cells
+    n = _terms(x, params)
+    return filled(
+        peaks.shape, [arb(0, n * eta * float(c.abs_upper())) if c < largest else _INFINITE for c in peaks.ravel().tolist()]
+    )
+
+
+_ONE = arb(1)
+_WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]] = {
+    "vector_norm": _norm_within,
+    "var": _var_within,
+    "prod": _prod_within,
 }

@@ -199,9 +199,10 @@ def vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = Fa
         raise RuntimeError(
             f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
         )
-    size = np.abs(x)
     if ord == 2:
-        return np.sqrt((x * x).sum(axis=dim, keepdims=keepdim))
+        wide = x.astype(np.float64)  # the square of a float32 leaves its range early
+        return np.sqrt((wide * wide).sum(axis=dim, keepdims=keepdim)).astype(x.dtype)
+    size = np.abs(x)
     if ord == 1:
         return size.sum(axis=dim, keepdims=keepdim)
     if ord == 0:
