@@ -24,6 +24,7 @@ class Totals:
         inconclusive_rows: verdicts that are inconclusive as a whole.
         found: disagreements that no waiver covers, one for each program, backend, dtype and claim.
         waived: disagreements that a waiver covers.
+        lost: verdicts on the aspect "accuracy": the rule is right, but digits are lost; not among the disagreements.
         timings: series of samples.
         interrupted: some run was stopped before its end.
     """
@@ -37,6 +38,7 @@ class Totals:
     inconclusive_rows: int
     found: int
     waived: int
+    lost: int
     timings: int
     interrupted: bool
 
@@ -52,7 +54,9 @@ def totals(runs: Sequence[Run], verdicts: pd.DataFrame) -> Totals:
     Args:
         verdicts: `reports.tables.verdict_frame` of the runs' verdict rows.
     """
-    known = disagreements(verdicts)["waiver"] != ""
+    wrong = disagreements(verdicts)
+    lost = wrong["aspect"] == "accuracy"
+    known = wrong["waiver"] != ""
     # A run that was stopped hard may not have counted; its rows still tell.
     distinct = verdicts.drop_duplicates(["run_id", "program_id", "dtype", "point"])
     programs = sum(r.info.programs for r in runs) or len(distinct.drop_duplicates(["run_id", "program_id"]))
@@ -64,8 +68,9 @@ def totals(runs: Sequence[Run], verdicts: pd.DataFrame) -> Totals:
         elements=int(verdicts["element_count"].sum()),
         inconclusive_elements=int(verdicts["inconclusive_count"].sum()),
         inconclusive_rows=int((verdicts["verdict"] == "inconclusive").sum()),
-        found=int((~known).sum()),
+        found=int((~known & ~lost).sum()),
         waived=int(known.sum()),
+        lost=int((lost & ~known).sum()),
         timings=sum(len(r.timings) for r in runs),
         interrupted=any(r.info.interrupted for r in runs),
     )
@@ -76,10 +81,12 @@ def headline(total: Totals) -> str:
     if total.rows == 0:
         return f"No verdicts, {_count(total.timings, 'timing')}" if total.timings else "Nothing was judged or timed"
     judged = f"{_count(total.programs, 'program')}, {_count(total.points, 'point')}"
-    if total.elements == 0 and total.found + total.waived == 0:
+    if total.elements == 0 and total.found + total.waived + total.lost == 0:
         return f"{judged}: nothing was compared"
     known = f" (and {total.waived:,} waived)" if total.waived else ""
-    return f"{judged}: {_count(total.found, 'disagreement')}{known}, {percent(total.inconclusive_share)} inconclusive"
+    lost = f", {total.lost:,} losing digits" if total.lost else ""
+    undecided = percent(total.inconclusive_share)
+    return f"{judged}: {_count(total.found, 'disagreement')}{known}{lost}, {undecided} inconclusive"
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,59 @@
+"""Count the disagreements on unmodified engines: every one must be a framework's defect or a declared convention.
+
+    python suites/benchmarks/false_alarms.py --programs 20000 --backends reference,torch
+    python suites/benchmarks/false_alarms.py --programs 2000 --backends jax-jit --every-program
+
+Prints programs, points, elements, verdicts by aspect, the inconclusive share by reason, error / bound quantiles,
+programs per second, and the reproducer of each disagreement.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+
+import click
+import numpy as np
+
+from harness import verify
+from harness.environment import cpu_name, versions
+
+
+@click.command()
+@click.option("--programs", default=2000, show_default=True, help="How many programs to draw.")
+@click.option("--backends", default="reference,torch", show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--every-program", is_flag=True, help="Compiling backends get every program, not one in eight.")
+@click.option("--budget", default=36000.0, show_default=True, help="Seconds after which to stop.")
+def main(programs: int, backends: str, seed: int, every_program: bool, budget: float) -> None:
+    """Run the main job without a report and print what it found."""
+    if every_program:
+        verify.JAX_SHARE = 1
+    result = verify.run_verify(
+        backends_=backends.split(","), max_programs=programs, seed=seed, budget_seconds=budget, command="false_alarms"
+    )
+    rows, info = result.rows, result.info
+    seconds = info.elapsed_seconds or math.nan
+    print(f"{cpu_name()}; " + ", ".join(f"{k} {v}" for k, v in versions().items()))
+    print(f"{info.programs} programs, {info.points} points, seed {seed}: {seconds:.0f} s, {info.programs / seconds:.1f} programs/s")
+    counts = collections.Counter((r.backend, r.claim, r.aspect, r.verdict) for r in rows)
+    for key, n in sorted(counts.items()):
+        print(f"  {n:8d}  {' '.join(key)}")
+    for backend in sorted({r.backend for r in rows}):
+        mine = [r for r in rows if r.backend == backend]
+        elements = sum(r.element_count for r in mine)
+        reasons: collections.Counter[str] = collections.Counter()
+        for r in mine:
+            reasons[r.reason.split(":")[0]] += r.inconclusive_count
+        shares = ", ".join(f"{k} {n / elements:.3%}" for k, n in reasons.most_common() if n)
+        ratios = np.array([r.error_over_bound for r in mine if math.isfinite(r.error_over_bound)])
+        quantiles = np.quantile(ratios, [0.5, 0.99, 1.0])
+        print(f"{backend}: {elements} elements; inconclusive: {shares or 'none'}; error / bound of a verdict: "
+              f"median {quantiles[0]:.3f}, 99 % {quantiles[1]:.3f}, largest {quantiles[2]:.3f}")
+    for r in rows:
+        if r.verdict == "disagree":
+            print(f"\n{'-' * 100}\n{r.backend} {r.mode} {r.dtype} {r.claim} {r.aspect} owner {r.owner}: {r.reason}\n{r.reproducer}")
+
+
+if __name__ == "__main__":
+    main()
