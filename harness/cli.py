@@ -1,0 +1,620 @@
+"""The command `adjudge`: `verify` judges gradients, `bench` times them, `run` does both, `report` and `doctor`.
+
+Every command says in its help what it does, with examples. Results go to standard output, progress and notes to
+standard error. `main` is the entry point; `cli` is the click group, for tests.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from harness.cli_options import names, seconds, sizes, unknown
+
+if TYPE_CHECKING:
+    from harness.bench import BenchResult
+    from harness.records import Run
+    from harness.verify import VerifyResult
+
+__all__ = ["cli", "main"]
+
+AGREE, DISAGREE, USAGE, INCONCLUSIVE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+_EXIT_CODES = """\b
+Exit codes:
+  0    all agree
+  1    a disagreement that no waiver covers, or a timed value that is wrong
+  2    wrong use: an unknown name, a missing framework, an unwritable folder
+  3    more inconclusive than --max-inconclusive allows, or nothing compared
+  70   Adjudge itself failed
+  130  stopped by Ctrl-C; what was there is kept and reported
+"""
+_EPILOG = {"epilog": _EXIT_CODES}
+_REPORT_PACKAGES = ("pandas", "jinja2", "markupsafe", "matplotlib")
+_REPORT_COMMAND = 'pip install "adjudge[reports]"'
+
+
+class _Failed(click.ClickException):
+    """Something outside the run is not as it should be: a file, a folder, a waiver."""
+
+    exit_code = USAGE
+
+
+def _op_names() -> Collection[str]:
+    from harness.inference import OPS
+
+    return OPS
+
+
+def _verify_backends() -> Collection[str]:
+    from harness.backends import names
+
+    return names()
+
+
+def _bench_backends() -> Collection[str]:
+    from harness.workload_adapters import ENGINES
+
+    return ENGINES
+
+
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="adjudge", prog_name="adjudge")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Decide whether gradients are right, and what they cost.
+
+    \b
+    Examples:
+      adjudge run                      judge, time and report, in about two minutes
+      adjudge verify --budget 5m       draw programs for five minutes and judge their gradients
+      adjudge bench --workloads 'gmm*' time the Gaussian mixtures
+      adjudge doctor                   what is installed, and how to get the rest
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+_OUT = click.option(
+    "--out", default="adjudge-out", show_default=True, metavar="DIR", help="Folder or URL for the rows and the report."
+)
+_SEED = click.option(
+    "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The same seed draws the same."
+)
+_NO_REPORT = click.option("--no-report", is_flag=True, help="Keep the rows, make no HTML page.")
+_MAX_INCONCLUSIVE = click.option(
+    "--max-inconclusive", type=click.FloatRange(0, 100), default=2.0, show_default=True, metavar="PERCENT",
+    help="Largest share of elements that may stay undecided.",
+)  # fmt: skip
+
+
+@cli.command(**_EPILOG)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    callback=seconds,
+    default="60s",
+    show_default=True,
+    help="When to stop drawing: 90, 90s, 5m, 1h.",
+)
+@click.option(
+    "--backends",
+    "chosen",
+    metavar="NAMES",
+    callback=names("backend", _verify_backends),
+    help="Who is judged.  [default: reference,torch,jax-jit, as far as installed]",
+)
+@click.option(
+    "--ops", metavar="NAMES", callback=names("op", _op_names), help="Draw programs of these ops only.  [default: all]"
+)
+@click.option(
+    "--dtypes",
+    metavar="NAMES",
+    callback=names("dtype", lambda: ("float64", "float32")),
+    default="float64,float32",
+    show_default=True,
+    help="Dtypes of the points, in turn.",
+)
+@click.option("--max-programs", type=click.IntRange(1), help="Stop after so many programs.")
+@click.option(
+    "--waivers",
+    type=click.Path(dir_okay=False),
+    help="TOML file of known differences.  [default: the one that comes with Adjudge]",
+)
+@_MAX_INCONCLUSIVE
+@_SEED
+@_OUT
+@_NO_REPORT
+def verify(
+    *,
+    budget: float,
+    chosen: tuple[str, ...] | None,
+    ops: tuple[str, ...] | None,
+    dtypes: tuple[str, ...],
+    max_programs: int | None,
+    waivers: str | None,
+    max_inconclusive: float,
+    seed: int,
+    out: str,
+    no_report: bool,
+) -> NoReturn:
+    """Draw programs, judge every backend's values and gradients, shrink what disagrees.
+
+    \b
+    Examples:
+      adjudge verify --budget 60s
+      adjudge verify --backends torch --ops softmax,logsumexp,matmul --dtypes float32
+      adjudge verify --seed 7 --max-programs 500 --out runs/
+    """
+    code = _verify(
+        budget=budget, chosen=chosen, ops=ops, dtypes=dtypes, max_programs=max_programs, waivers=waivers,
+        max_inconclusive=max_inconclusive, seed=seed, out=out,
+    )  # fmt: skip
+    if not no_report:
+        _make_report(out)
+    raise click.exceptions.Exit(code)
+
+
+@cli.command(**_EPILOG)
+@click.option(
+    "--workloads",
+    metavar="NAMES",
+    help="Workloads by name, separated by commas; 'gmm*' and gmm_d20_K50 work.  [default: all]",
+)
+@click.option(
+    "--sizes", metavar="NUMBERS", callback=sizes, help="Sizes instead of each workload's own, such as 10,1000."
+)
+@click.option(
+    "--backends",
+    "chosen",
+    metavar="NAMES",
+    callback=names("backend", _bench_backends),
+    help="Who is timed.  [default: numpy,reference,torch,jax-jit, as far as installed]",
+)
+@click.option(
+    "--what",
+    metavar="NAMES",
+    callback=names("question", lambda: ("value", "gradient", "vjp")),
+    default="value,gradient,vjp",
+    show_default=True,
+    help="What a call computes.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="Dtype of the computation.",
+)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    callback=seconds,
+    default="60s",
+    show_default=True,
+    help="When to stop: 90, 90s, 5m, 1h.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Most samples of a series.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of every backend.")
+@click.option(
+    "--adbench",
+    type=click.Path(exists=True, file_okay=False),
+    envvar="ADJUDGE_ADBENCH",
+    show_envvar=True,
+    help="Folder with ADBench's input files; without it inputs of the same sizes are drawn.",
+)
+@_SEED
+@_OUT
+@_NO_REPORT
+def bench(
+    *,
+    workloads: str | None,
+    sizes: tuple[int, ...] | None,
+    chosen: tuple[str, ...] | None,
+    what: tuple[str, ...],
+    dtype: str,
+    budget: float,
+    rounds: int,
+    threads: int,
+    adbench: str | None,
+    seed: int,
+    out: str,
+    no_report: bool,
+) -> NoReturn:
+    """Time values and gradients of named workloads, only where they are right.
+
+    \b
+    Examples:
+      adjudge bench --budget 30s
+      adjudge bench --workloads logsumexp,mlp --backends reference,torch --what gradient
+      adjudge bench --workloads 'gmm*' --adbench ~/adbench/data
+    """
+    from harness.bench import DEFAULT_BACKENDS, run_bench
+    from harness.progress import Live
+    from harness.records import Run
+
+    names = _workloads(workloads, adbench)
+    backends = _usable(chosen, DEFAULT_BACKENDS, beside=("numpy",))
+    _check_out(out)
+    with Live("timing") as live:
+        result = run_bench(
+            names, backends=backends, sizes=sizes, what=what, dtype=dtype, budget_seconds=budget, rounds=rounds,
+            threads=threads, seed=seed, adbench=adbench, progress=live.bench,
+        )  # fmt: skip
+    _keep(out, Run(result.info, timings=result.rows))
+    _tell_left_out(result)
+    if not no_report:
+        _make_report(out)
+    raise click.exceptions.Exit(_bench_code(result))
+
+
+@cli.command(**_EPILOG)
+@click.option("--budget", metavar="TIME", callback=seconds, default="75s", show_default=True, help="Time for `verify`.")
+@click.option(
+    "--bench-budget", metavar="TIME", callback=seconds, default="30s", show_default=True, help="Time for `bench`."
+)
+@_MAX_INCONCLUSIVE
+@_SEED
+@_OUT
+def run(*, budget: float, bench_budget: float, max_inconclusive: float, seed: int, out: str) -> NoReturn:
+    """Judge, then time, then report both on one page: `verify` and `bench` in a row.
+
+    \b
+    Examples:
+      adjudge run
+      adjudge run --budget 5m --bench-budget 2m --out runs/
+    """
+    code = _verify(
+        budget=budget, chosen=None, ops=None, dtypes=("float64", "float32"), max_programs=None, waivers=None,
+        max_inconclusive=max_inconclusive, seed=seed, out=out,
+    )  # fmt: skip
+    if code != INTERRUPTED:
+        # A fresh process: no framework is loaded yet, so its threads can still be set and its import can be timed.
+        words = ["bench", "--budget", f"{bench_budget}", "--seed", f"{seed}", "--out", out, "--no-report"]
+        code = code or _wait(subprocess.Popen([sys.executable, "-m", "harness", *words]))
+    _make_report(out)
+    raise click.exceptions.Exit(code)
+
+
+@cli.command()
+@click.argument("source", default="adjudge-out")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="The page.  [default: report.html in the folder of the rows]",
+)
+@click.option("--run", "run_ids", multiple=True, metavar="ID", help="Show this run only; may be repeated.")
+@click.option("--latest", is_flag=True, help="Show the newest verdicts and the newest timings only.")
+def report(*, source: str, out: str | None, run_ids: tuple[str, ...], latest: bool) -> None:
+    """Make one self-contained HTML page of the rows in SOURCE: a folder, a Parquet file or a URL.
+
+    \b
+    Examples:
+      adjudge report
+      adjudge report runs/ --latest
+      adjudge report s3://bucket/runs --out july.html
+    """
+    if run_ids and latest:
+        raise click.UsageError("--run and --latest exclude each other")
+    if lacking := _lacking_for_reports():
+        raise _Failed(f"a report needs {', '.join(lacking)}, which is not installed: {_REPORT_COMMAND}")
+    click.echo(_write_page(source, out, run_ids=run_ids, latest=latest))
+
+
+@cli.command()
+@click.option(
+    "--kernels",
+    is_flag=True,
+    help="Measure the kernel errors of every installed backend and write the table of bounds (minutes).",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="With --kernels: where to write.  [default: the table in use]",
+)
+def doctor(*, kernels: bool, out: str | None) -> None:
+    """Say what is installed, on what machine, what is missing and how to get it.
+
+    \b
+    Examples:
+      adjudge doctor
+      adjudge doctor --kernels --out kernel_errors.json
+    """
+    if out is not None and not kernels:
+        raise click.UsageError("--out goes with --kernels")
+    if kernels:
+        click.echo(f"wrote {_measure_kernels(out)}")
+        return
+    from harness.doctor import doctor as examine
+    from harness.doctor import render
+
+    click.echo(render(examine()))
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    # A time limit from outside (SIGTERM) ends a run as Ctrl-C does: with its rows kept.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = INTERRUPTED
+    except Exception:  # the interpreter would exit with 1, which means a disagreement
+        traceback.print_exc()
+        click.echo("Adjudge itself failed; this is no statement about a backend.", err=True)
+        code = BROKEN
+    sys.exit(code)
+
+
+# verify
+
+
+def _verify(
+    *,
+    budget: float,
+    chosen: tuple[str, ...] | None,
+    ops: tuple[str, ...] | None,
+    dtypes: tuple[str, ...],
+    max_programs: int | None,
+    waivers: str | None,
+    max_inconclusive: float,
+    seed: int,
+    out: str,
+) -> int:
+    """Run, keep the rows, print the summary; return the exit code."""
+    from harness.progress import Live
+    from harness.records import Run
+    from harness.strategies import programs
+    from harness.verify import DEFAULT_BACKENDS, run_verify
+    from harness.waivers import DEFAULT_PATH, WaiverError, load
+
+    try:
+        known = load(waivers or DEFAULT_PATH)
+        programs(ops=ops)
+    except WaiverError as error:
+        raise _Failed(f"--waivers: {error}") from None
+    except ValueError as error:
+        raise click.UsageError(f"--ops: {error}") from None
+    backends = _loadable(_usable(chosen, DEFAULT_BACKENDS), asked_for=chosen is not None)
+    _check_out(out)
+    with Live("judging") as live:
+        result = run_verify(
+            backends_=backends, ops=ops, dtypes=dtypes, seed=seed, budget_seconds=budget, max_programs=max_programs,
+            known_differences=known, command=_command(), progress=live.verify(budget, max_programs),
+        )  # fmt: skip
+    _keep(out, Run(result.info, verdicts=tuple(result.rows)))
+    return _verify_code(result, max_inconclusive)
+
+
+def _verify_code(result: VerifyResult, max_inconclusive: float) -> int:
+    if result.info.interrupted:
+        return INTERRUPTED
+    if result.disagreements:
+        return DISAGREE
+    if not any(row.element_count for row in result.rows):
+        click.echo("nothing was compared: a larger --budget may help", err=True)
+        return INCONCLUSIVE
+    if 100 * result.inconclusive_share > max_inconclusive:
+        share = f"{100 * result.inconclusive_share:.2g} %"
+        click.echo(f"{share} of the elements are inconclusive, --max-inconclusive is {max_inconclusive:g} %", err=True)
+        return INCONCLUSIVE
+    return AGREE
+
+
+def _usable(chosen: tuple[str, ...] | None, default: Sequence[str], *, beside: Sequence[str] = ()) -> tuple[str, ...]:
+    """The backends to use: those asked for, which must be there, or those of the default that are.
+
+    Args:
+        beside: names that need no framework.
+    """
+    from harness.backends import available
+
+    missing = {name: reason for name, reason in available().items() if reason is not None and name not in beside}
+    if chosen is not None:
+        for name in chosen:
+            if name in missing:
+                raise click.UsageError(f"--backends: {missing[name]}")
+        return chosen
+    for name in default:
+        if name in missing:
+            click.echo(f"left out: {missing[name]}", err=True)
+    return tuple(name for name in default if name not in missing)
+
+
+def _loadable(names: Sequence[str], *, asked_for: bool) -> tuple[str, ...]:
+    """Those of the backends whose framework can be imported; one that was asked for and cannot is an error."""
+    from harness.backends import get
+
+    loaded = []
+    for name in names:
+        try:
+            get(name)
+        except Exception as error:  # a framework that is installed may still fail to load, in any way
+            problem = f"{name} fails to load: {type(error).__name__}: {error}"
+            if asked_for:
+                raise _Failed(f"--backends: {problem}") from None
+            click.echo(f"left out: {problem}", err=True)
+        else:
+            loaded.append(name)
+    return tuple(loaded)
+
+
+# bench
+
+
+def _workloads(text: str | None, adbench: str | None) -> list[str] | None:
+    from harness.workloads import select, workloads
+
+    if text is None:
+        return None
+    names = [word.strip() for word in text.split(",") if word.strip()]
+    if not names:
+        raise click.UsageError(f"--workloads: no workload is named in {text!r}")
+    for name in names:
+        try:
+            select([name], adbench=adbench)
+        except ValueError:
+            raise click.UsageError(f"--workloads: {unknown('workload', name, workloads(adbench=adbench))}") from None
+    return names
+
+
+def _tell_left_out(result: BenchResult) -> None:
+    for item in result.left_out:
+        if item.kind != "budget":
+            click.echo(f"{item.kind}: {item}", err=True)
+    late = sum(item.kind == "budget" for item in result.left_out)
+    if late:
+        click.echo(f"{late} comparisons did not fit into the budget: a larger --budget times them, too", err=True)
+
+
+def _bench_code(result: BenchResult) -> int:
+    if result.info.interrupted:
+        return INTERRUPTED
+    if result.refused:
+        return DISAGREE
+    return AGREE if result.rows else INCONCLUSIVE
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a child, which gets the terminal's Ctrl-C itself and then keeps what it has."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+# doctor
+
+
+def _measure_kernels(out: str | None) -> Path:
+    from harness.kernels import TABLE
+    from harness.oracles.kernel_errors import regenerate
+
+    path = TABLE if out is None else Path(out)
+    probe = path.with_suffix(".part")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise _Failed(f"--out: cannot write {path}: {error.strerror}") from None
+    regenerate(path, progress=lambda text: click.echo(f"measuring {text}", err=True))
+    return path
+
+
+# Rows and reports
+
+
+def _command() -> str:
+    return " ".join(["adjudge", *sys.argv[1:]])
+
+
+def _check_out(out: str) -> None:
+    """Fail before anything is computed if it could not be kept."""
+    from harness.records import RecordError, check_writable
+
+    try:
+        check_writable(out)
+    except RecordError as error:
+        raise _Failed(f"--{error}") from None
+    if lacking := _lacking_for_reports():
+        click.echo(f"no report and no summary: {', '.join(lacking)} is not installed: {_REPORT_COMMAND}", err=True)
+
+
+def _lacking_for_reports() -> list[str]:
+    return [name for name in _REPORT_PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def _keep(out: str, run: Run) -> None:
+    """Write the rows, then print the summary."""
+    from harness.records import RecordError, write_run
+
+    before = signal.getsignal(signal.SIGINT)
+    # Whoever presses Ctrl-C presses it twice; the second must not cost the rows.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        paths = write_run(out, run.info, verdicts=run.verdicts or None, timings=run.timings or None)
+    except RecordError as error:
+        raise _Failed(str(error)) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if _lacking_for_reports():
+        click.echo(f"{run.info.programs:,} programs, {len(run.verdicts):,} verdicts, {len(run.timings):,} timings")
+    elif paths:
+        from reports import print_summary
+
+        print_summary(run)
+    for path in paths:
+        click.echo(f"rows: {path}")
+
+
+def _make_report(out: str) -> None:
+    """Make the page of the newest verdicts and timings of a folder; its path is the last line."""
+    if _lacking_for_reports():
+        return
+    try:
+        click.echo(f"report: {_write_page(out, None, run_ids=(), latest=True)}")
+    except _Failed as error:  # the run's own outcome decides how the command ends
+        click.echo(f"no report: {error.message}", err=True)
+
+
+def _write_page(source: str, out: str | None, *, run_ids: Collection[str], latest: bool) -> Path:
+    from harness.records import RecordError
+    from reports import write_report
+
+    target = Path(out) if out is not None else _page_path(source)
+    try:
+        if latest:
+            return write_report(_latest(source), target)
+        return write_report(source, target, run_ids=run_ids or None)
+    except RecordError as error:
+        raise _Failed(str(error)) from None
+
+
+def _page_path(source: str) -> Path:
+    if "://" in source:
+        return Path("adjudge-report.html")
+    folder = Path(source)
+    return (folder.parent if folder.is_file() else folder) / "report.html"
+
+
+def _latest(source: str) -> list[Run]:
+    """The newest readable run with verdicts and the newest with timings; run files are named by their time."""
+    from harness.records import read_dataset
+
+    folder = Path(source)
+    if folder.is_dir():
+        stems = ("verdicts", "timings")
+        runs = [_first_readable(sorted(folder.glob(f"{stem}-*.parquet"), reverse=True)) for stem in stems]
+    else:
+        found = read_dataset(source).runs
+        runs = [[r for r in found if r.verdicts][-1:], [r for r in found if r.timings][-1:]]
+    chosen = {run.info.run_id: run for newest in runs for run in newest}
+    return list(chosen.values()) or list(read_dataset(source).runs)
+
+
+def _first_readable(paths: Iterable[Path]) -> list[Run]:
+    from harness.records import RecordError, read_run
+
+    for path in paths:
+        try:
+            return [read_run(path)]
+        except RecordError as error:
+            click.echo(f"left out: {error}", err=True)
+    return []
