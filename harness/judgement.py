@@ -119,7 +119,7 @@ def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convent
         if g.shape != x.shape:
             return values, _broken("vjp", f"gradient {i} has shape {g.shape}, its input {x.shape}")
     size = max([float(np.abs(ct).max()) for ct in case.cotangents if ct is not None and ct.size], default=1.0)
-    return values, _judge_arrays("vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt)
+    return values, _judge_arrays("vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt, outcome.values)
 
 
 def _broken(claim: str, reason: str) -> Verdict:
@@ -135,6 +135,7 @@ def _judge_arrays(
     blanket: str | None,
     size: float,
     doubt: str,
+    beside: Sequence[Array] = (),
 ) -> Verdict:
     if len(got) != len(truth):
         return _broken(claim, f"{len(got)} arrays where {len(truth)} were expected")
@@ -169,9 +170,8 @@ def _judge_arrays(
             reasons[blanket] = reasons.get(blanket, 0) + array.size
             continue
         errors, limits, why = _errors_and_limits(array, true, allowed, size, doubt)
-        if math.inf in errors and _is_extreme(case, got, truth):
-            # Squares of such numbers leave the range: some formula of the framework's overflowed on the way.
-            why = [w or ("overflow" if e == math.inf else "") for e, w in zip(errors, why, strict=True)]
+        if math.inf in errors and (excuse := _excuse(case, got, truth, beside)):
+            why = [w or (excuse if e == math.inf else "") for e, w in zip(errors, why, strict=True)]
         for i, (error, limit) in enumerate(zip(errors, limits, strict=True)):
             if why[i]:
                 reasons[why[i]] = reasons.get(why[i], 0) + 1
@@ -194,6 +194,17 @@ def _judge_arrays(
     if not ratios:
         return Verdict("inconclusive", claim, "derivative", common, "", elements, undecided, (), None, reasons)
     return Verdict("agree", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
+
+
+def _excuse(case: Case, got: Sequence[Array], truth: Sequence[Any], beside: Sequence[Array]) -> str:
+    """Return why a nan or an infinity where the truth is finite proves nothing about the rule; "" if it does.
+
+    Outside the domain a value is nan, and a gradient that the formula makes of it may be nan or not. Where numbers are
+    so large or small that their squares leave the range, some formula may overflow on the way.
+    """
+    if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in beside):
+        return "not finite"
+    return "overflow" if _is_extreme(case, got, truth) else ""
 
 
 def _is_extreme(case: Case, got: Sequence[Array], truth: Sequence[Any]) -> bool:

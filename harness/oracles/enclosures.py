@@ -229,11 +229,11 @@ def _tanh(c: arb) -> arb:
 
 
 def _atan2(y: arb, x: arb) -> arb:
-    # a float -0.0 converts to 0, so on the cut the sign of the angle is not known
-    if y == 0 and x < 0:
+    if y.is_nan() or x.is_nan():
+        return _NAN
+    # a float -0.0 converts to 0, so on the cut, and at the origin, the sign of the angle is not known
+    if (y.contains(0) and not x > 0) or not (y.is_finite() and x.is_finite()):
         return hull(-arb.pi(), arb.pi())
-    if y == 0 and x == 0 or not (y.is_finite() and x.is_finite()):
-        return hull(-arb.pi(), arb.pi()) if not (y.is_nan() or x.is_nan()) else _NAN
     return arb.atan2(y, x)
 
 
