@@ -408,9 +408,11 @@ class _Model:
 
     def writable(self, t: _Tensor, *, careless: bool = False) -> bool:
         """Say whether t may be written to: a leaf that requires grad only with grad mode off, or carelessly."""
-        return (
-            not t.expanded and not t.family.retains_grad and (careless or not (self.modes[-1] and t.family.protected))
-        )
+        if any(u.storage is t.storage and u.family is not t.family and u.is_view for u in self.tensors.values()):
+            return False
+        if t.expanded or t.family.retains_grad or (not self.modes[-1] and self.has_views(t)):
+            return False
+        return (careless and t.requires_grad) or not (self.modes[-1] and t.family.protected)
 
     def written(
         self,
@@ -638,7 +640,8 @@ class _Model:
         if i.b % 5 == 4:
             chosen = self.pick(i.d, where=lambda t: self.may_be_input(t, mistake=mistake))
             inputs = () if chosen is None else (chosen[0],)
-        if self.runs(y) and mistake in ("", "stale"):
+        accepted = mistake != "shape" if "gradient" in params else y.size == 1
+        if self.runs(y) and accepted:
             into = [self.tensors[n] for n in inputs]
             self.ran([y], keep=bool(flags), inputs=into)
             for t in into:
