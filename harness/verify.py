@@ -23,7 +23,7 @@ from harness.environment import describe_run
 from harness.examine import examine, expected
 from harness.judgement import Verdict
 from harness.oracles.certificate import Certificate, certify
-from harness.points import point
+from harness.points import LAYOUTS, point
 from harness.programs import Program
 from harness.records import RunInfo, VerdictRow
 from harness.sources import to_source
@@ -227,7 +227,7 @@ def _examine_program(
     state.programs += 1
     last = max(points, JAX_POINTS if compiling and any(e.name.startswith("jax") for e in engines) else 0)
     for k in range(last):
-        case = _case(program, dtypes, seed, k, points)
+        case = _case(program, dtypes, seed, k, points, vary=not compiling)
         certificate = certify(case, seed=k)
         state.points += 1
         for engine in engines:
@@ -238,17 +238,25 @@ def _examine_program(
     state.tell()
 
 
-def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int) -> Case:
+def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int, *, vary: bool) -> Case:
+    """Return point k: dense cotangents and all gradients at the first, other layouts and fewer gradients at the rest.
+
+    A compiling backend would compile each combination anew, so there the points differ in their numbers only.
+    """
+    outputs, inputs = len(program.outputs), len(program.inputs)
+    plain = k % points == 0 or not vary
     return point(
         program,
         seed=seed * 131 + k + 1,
         kind=_kind(k, points),
         dtype=dtypes[k % len(dtypes)],
+        layouts=None if plain else [LAYOUTS[(seed + k + 3 * i) % len(LAYOUTS)] for i in range(outputs)],
+        requires_grad=None if plain or inputs == 1 else [(seed + k + i) % 4 != 0 for i in range(inputs)],
     )
 
 
 def _kind(k: int, points: int) -> str:
-    """The last point of each round is one of edge values: zeros, ties, huge and tiny numbers."""
+    """Return the kind of point k: the last point of each round is one of edge values: zeros, ties, huge and tiny numbers."""
     return "edge" if k % points == points - 1 and points > 1 else "random"
 
 
