@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from hypothesis import settings
+
 from harness.cases import Case
 from harness.judgement import Verdict
 
-__all__ = ["Tally", "VacuousError"]
+__all__ = ["Tally", "VacuousError", "share"]
 
 
 class VacuousError(AssertionError):
@@ -25,10 +27,11 @@ class Tally:
     """Counts what was judged under one claim.
 
     Attributes:
-        most_undecided: the largest share of elements that may stay undecided.
+        most_undecided: the largest share of elements that may stay undecided. A few drawn programs scatter widely, so
+            it only catches a check that went blind; the sharp limit is that of `adjudge verify`.
     """
 
-    most_undecided: float = 0.05
+    most_undecided: float = 0.25
     verdicts: int = 0
     elements: int = 0
     undecided: int = 0
@@ -64,3 +67,8 @@ class Tally:
             raise VacuousError(f"only {self.decided} elements were compared, want {at_least}: {dict(self.reasons)}")
         if self.undecided > self.most_undecided * self.elements:
             raise VacuousError(f"{self.undecided} of {self.elements} elements undecided: {dict(self.reasons)}")
+
+
+def share(part: float) -> settings:
+    """Settings that draw a share of the examples of the profile in force, for a property that costs more than others."""
+    return settings(max_examples=max(3, round(settings().max_examples * part)))
