@@ -47,8 +47,21 @@ def enclose_backend(case: Case, backend: str) -> Bound:
     Raises:
         KeyError: the kernels of that backend and dtype have not been measured.
     """
+    flushes = load_kernel_errors().flushes_subnormals.get((backend, case.dtype), False)
+    convert = functools.partial(_flushed, tiny=float(np.finfo(case.dtype).tiny)) if flushes else BallArray.from_floats
     with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
-        return Bound(*pull_back_balls(case))
+        return Bound(*pull_back_balls(case, convert))
+
+
+def _flushed(x: Any, *, tiny: float) -> BallArray:
+    """Return an input as a backend sees it that may take a subnormal number for 0."""
+    balls = BallArray.from_floats(x)
+    small = (np.abs(x) < tiny) & (x != 0)
+    if small.any():
+        for i in np.argwhere(small):
+            at = tuple(int(k) for k in i)
+            balls.cells[at] = balls.cells[at].union(arb(0))
+    return balls
 
 
 @functools.cache

@@ -107,12 +107,19 @@ def rounded(program: Program, dtype: str) -> Program:
     return replace(program, instrs=instrs)
 
 
-def pull_back_balls(case: Case) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
-    """Run the case on the reference tape with balls for floats; return its values and gradients as balls."""
+def pull_back_balls(
+    case: Case, convert: Callable[[Array], BallArray] = BallArray.from_floats
+) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
+    """Run the case on the reference tape with balls for floats; return its values and gradients as balls.
+
+    Args:
+        case: the program at a point.
+        convert: makes balls of float primals and cotangents; exact ones by default.
+    """
     evaluate = _evaluator(case.program, case.dtype, False)
     inputs = []
     for x, wants in zip(case.primals, case.requires_grad, strict=True):
-        t = reference_impl.Tensor(BallArray.from_floats(x) if x.dtype.kind == "f" else x)
+        t = reference_impl.Tensor(convert(x) if x.dtype.kind == "f" else x)
         t._requires_grad = wants
         inputs.append(t)
     outputs = evaluate(inputs)
@@ -120,7 +127,7 @@ def pull_back_balls(case: Case) -> tuple[tuple[Any, ...], tuple[BallArray | None
     for y, ct in zip(outputs, case.cotangents, strict=True):
         if ct is not None and y.requires_grad:
             roots.append(y)
-            seeds.append(reference_impl.Tensor(BallArray.from_floats(ct)))
+            seeds.append(reference_impl.Tensor(convert(ct)))
     wanted = [x for x in inputs if x._requires_grad]
     grads: Sequence[Any] = [None] * len(wanted)
     if roots and wanted:

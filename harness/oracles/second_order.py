@@ -51,7 +51,7 @@ def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
     """Prove H d for a random direction d chosen by `seed`."""
     rng = np.random.default_rng([seed, 2])
     d, u = (
-        tuple(direction(x.shape, rng) if r else None for x, r in zip(case.primals, case.requires_grad, strict=True))
+        tuple(np.asarray(direction(x.shape, rng)) if r else None for x, r in zip(case.primals, case.requires_grad, strict=True))
         for _ in range(2)
     )
     try:
@@ -133,7 +133,7 @@ def _double_backward(
         return None, nothing
     roots, seeds = zip(*rooted, strict=True)
     grads = autograd.grad(list(roots), wanted, list(seeds), create_graph=True, allow_unused=True)
-    along = [d.astype(case.dtype) for d in directions if d is not None]
+    along = [np.asarray(d, case.dtype) for d in directions if d is not None]
     slope = None
     for g, d in zip(grads, along, strict=True):
         if g is not None:
@@ -167,7 +167,7 @@ def _double_backward_in_torch(case: Case, directions: Sequence[Array | None]) ->
         return None, nothing
     roots, seeds = zip(*rooted, strict=True)
     grads = torch.autograd.grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
-    along = [d.astype(case.dtype) for d in directions if d is not None]
+    along = [np.asarray(d, case.dtype) for d in directions if d is not None]
     slope: Any = None
     for g, d in zip(grads, along, strict=True):
         if g is not None:
