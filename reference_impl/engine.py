@@ -6,6 +6,8 @@ node's turn comes, everything that used its output has run, and its cotangent is
 
 from __future__ import annotations
 
+import itertools
+import operator
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -127,24 +129,12 @@ def sweep(
         The cotangents that arrived at leaves, and those of `wanted`, by target.
     """
     pending: dict[Target, Any] = {}
-    fresh: set[Target] = set()  # sums that we made ourselves and may add to in place
-
-    def give(target: Target, ct: Any) -> None:
-        before = pending.get(target)
-        if before is None:
-            pending[target] = ct
-        elif target in fresh:
-            before += ct
-        else:
-            pending[target] = total = before + ct
-            if type(total) is np.ndarray:
-                fresh.add(target)
-
+    ours: set[Target] = set()  # sums that we made ourselves and may add to in place
     for root, seed in zip(roots, seeds, strict=True):
-        give(target_of(root), seed)
+        _give(pending, ours, target_of(root), seed)
     order = _reachable([t for t in pending if isinstance(t, Node)])
-    goals = None if wanted is None else {target_of(x) for x in wanted}
-    runs = None if goals is None else _on_a_path(order, goals)
+    goals = set() if wanted is None else {target_of(x) for x in wanted}
+    path = None if wanted is None else _on_a_path(order, goals) | goals
     captured: dict[Target, Any] = {}
 
     before, mode.enabled = mode.enabled, create_graph
@@ -154,12 +144,13 @@ def sweep(
                 ct = pending.pop(node, None)
                 if ct is None:
                     continue
-                if node.hooks or node.retain is not None:
+                if node.hooks is not None or node.retain is not None:
                     ct = _run_hooks(node, ct, create_graph)
-                if goals is not None and node in goals:
-                    captured[node] = ct
-                if runs is not None and node not in runs:
-                    continue
+                if path is not None:
+                    if node in goals:
+                        captured[node] = ct
+                    if not any(target in path for target in node.edges):
+                        continue
                 saved = node.saved
                 if saved is None:
                     raise RuntimeError(_FREED)
@@ -168,25 +159,45 @@ def sweep(
                         raise _overwritten(node, storage, version)
                 if create_graph:
                     saved = _as_tensors(node)
-                p = node.primitive
-                shapes = node.shapes
-                for i, target in enumerate(node.edges):
-                    if target is not None and (runs is None or target in runs or target in goals):  # type: ignore[operator]  # goals is set when runs is
-                        part = p.rules[0 if p.variadic else i].function(ct, *saved[i])
-                        if shapes is not None:
-                            part = unbroadcast(part, shapes[i])
-                        if part is not None:
-                            give(target, part)
+                rules, shapes = node.primitive.rules, node.shapes
+                if node.primitive.variadic:
+                    rules *= len(saved)
+                for target, rule, values, shape in zip(node.edges, rules, saved, shapes or _NOT_BROADCAST):
+                    if target is None or (path is not None and target not in path):
+                        continue
+                    part = rule.function(ct, *values) if values else rule.function(ct)
+                    if shape is not None:
+                        part = unbroadcast(part, shape)
+                    if target in pending:
+                        _give(pending, ours, target, part)
+                    else:
+                        pending[target] = part
                 if node.frees and not retain:
                     node.saved = None
             for target in [t for t in pending if isinstance(t, Tensor)]:
                 if target._hooks:
                     pending[target] = _run_tensor_hooks(target._hooks, pending[target], create_graph)
-                if goals is not None and target in goals:
+                if target in goals:
                     captured[target] = pending[target]
     finally:
         mode.enabled = before
     return pending, captured
+
+
+_NOT_BROADCAST = itertools.repeat(None)
+
+
+def _give(pending: dict[Target, Any], ours: set[Target], target: Target, ct: Any) -> None:
+    """Add a cotangent to what has arrived at a target."""
+    before = pending.get(target)
+    if before is None:
+        pending[target] = ct
+    elif target in ours:
+        before += ct
+    else:
+        pending[target] = total = before + ct
+        if type(total) is np.ndarray:
+            ours.add(target)
 
 
 _FREED = (
@@ -200,17 +211,16 @@ _FREED = (
 def _reachable(starts: list[Node]) -> list[Node]:
     """Return all nodes below `starts`, youngest first. No recursion: chains are long."""
     seen = set(starts)
+    found = list(starts)
     stack = list(starts)
     while stack:
         for target in stack.pop().edges:
             if target.__class__ is Node and target not in seen:
                 seen.add(target)
+                found.append(target)
                 stack.append(target)
-    return sorted(seen, key=_number, reverse=True)
-
-
-def _number(node: Node) -> int:
-    return node.number
+    found.sort(key=operator.attrgetter("number"), reverse=True)
+    return found
 
 
 def _on_a_path(order: list[Node], goals: set[Target]) -> set[Target]:

@@ -15,7 +15,7 @@ import numpy as np
 from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
-from reference_impl.primitives import PRIMITIVES, _record, apply
+from reference_impl.primitives import PRIMITIVES, record, apply
 from reference_impl.tensor import Tensor, refresh
 
 __all__ = ["IN_PLACE", "assign", "check_writable", "set_item"]
@@ -74,7 +74,7 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
         else:
             base = view.base
             arrays = [base.array, new.array]
-            base._node = _record(PRIMITIVES["view_scatter"], (base, new), arrays, base, {"path": view.path})
+            base._node = record(PRIMITIVES["view_scatter"], (base, new), arrays, base, {"path": view.path})
             base._requires_grad = True
             refresh(x)
     return x

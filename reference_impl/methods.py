@@ -10,6 +10,8 @@ import numpy as np
 
 from reference_impl import dtypes, engine, factories, functions as F, inplace
 from reference_impl.hooks import register_hook
+from reference_impl.ops import elementwise
+from reference_impl.primitives import binary
 from reference_impl.tensor import Tensor
 
 __all__ = ["METHODS"]
@@ -27,15 +29,26 @@ METHODS = (
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
-def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[[Tensor, Any], Any]:
+def _operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+    """Return an operator's method: what is neither tensor nor number may know better what to do with us."""
+
     def method(x: Tensor, other: Any) -> Any:
         if not isinstance(other, Tensor):
             if not isinstance(other, _NUMBERS):
                 return NotImplemented
             other = other.item() if isinstance(other, np.generic) else other
-        return function(other, x) if reflected else function(x, other)
+        return function(x, other)
 
     return method
+
+
+def _elementwise_operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+    """Return the same for an elementwise op: its fast path first."""
+    return binary(function.primitive, otherwise=_operator(function))  # type: ignore[attr-defined]
+
+
+def _reflected(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+    return _operator(lambda x, other: function(other, x))
 
 
 def _augmented(name: str) -> Callable[[Tensor, Any], Any]:
@@ -71,21 +84,18 @@ def _install() -> None:
     setattr(Tensor, "where", _where)
     for name, function in inplace.IN_PLACE.items():
         setattr(Tensor, name, function)
-    for name, function in {
-        "add": F.add,
-        "sub": F.sub,
-        "mul": F.mul,
-        "truediv": F.div,
-        "pow": F.pow,
-        "matmul": F.matmul,
-    }.items():
+    for name, function in {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": F.div}.items():
+        setattr(Tensor, f"__{name}__", _elementwise_operator(function))
+    Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__
+    for name, function in {"sub": F.sub, "truediv": F.div, "pow": F.pow, "matmul": F.matmul}.items():
+        setattr(Tensor, f"__r{name}__", _reflected(function))
+    for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
         setattr(Tensor, f"__{name}__", _operator(function))
-        setattr(Tensor, f"__r{name}__", _operator(function, reflected=True))
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
     setattr(Tensor, "__itruediv__", _augmented("div_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", _operator(getattr(F, name)))
+        setattr(Tensor, f"__{name}__", _elementwise_operator(getattr(F, name)))
     more: dict[str, Any] = {
         "__neg__": F.neg,
         "__pos__": lambda x: x,

@@ -15,6 +15,7 @@ the harness: it registers its own array type here (`register_array_type`) and ru
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,11 +37,15 @@ __all__ = [
     "Primitive",
     "Rule",
     "apply",
+    "binary",
     "primitive",
     "register_array_type",
     "replay",
     "unbroadcast",
 ]
+
+_F4, _F8 = np.dtype(np.float32), np.dtype(np.float64)
+ndarray, asarray, np_array = np.ndarray, np.asarray, np.array
 
 ELEMENTWISE = "elementwise"
 REDUCTION = "reduction"
@@ -49,7 +54,7 @@ INDEXING = "indexing"
 CONTRACTION = "contraction"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """One VJP: the function from the output's cotangent to an argument's, and the names of what else it needs."""
 
@@ -142,34 +147,112 @@ def _rule(function: Callable[..., Any], arg_names: tuple[str, ...]) -> Rule:
 
 
 def _callable(p: Primitive) -> Callable[..., Any]:
+    """Return the op: the function that users and rules call."""
     count = len(p.arg_names)
-
-    if not p.params:
-
-        def op(*args: Any) -> Any:
-            return apply(p, *args)
-
-    elif p.variadic:
-
-        def op(*args: Any, **params: Any) -> Any:
-            return apply(p, *args, **{**p.params, **params})
-
+    if p.params:
+        op = _with_params(p)
+    elif p.kind == ELEMENTWISE and count == 1:
+        op = _unary(p)
+    elif p.kind == ELEMENTWISE and count == 2 and not p.first_promoted:
+        op = binary(p, _general(p))
     else:
-
-        def op(*args: Any, **params: Any) -> Any:
-            # PyTorch takes most parameters by position too: x.sum(0, True).
-            given = {**p.params, **dict(zip(p.params, args[count:], strict=False)), **params}
-            if len(given) > len(p.params) or len(args) > count + len(p.params):
-                raise TypeError(f"{p.name}() takes {', '.join([*p.arg_names, *p.params])}; got {args!r}, {params!r}")
-            missing = [k for k, v in given.items() if v is _REQUIRED]
-            if missing:
-                raise TypeError(f"{p.name}() missing required argument: {', '.join(map(repr, missing))}")
-            return apply(p, *args[:count], **given)
-
+        op = _general(p)
     op.__name__ = op.__qualname__ = p.body.__name__
     op.__doc__ = p.doc
     op.__module__ = p.body.__module__
     op.primitive = p  # type: ignore[attr-defined]  # functions carry attributes at run time
+    return op
+
+
+def _general(p: Primitive) -> Callable[..., Any]:
+    def op(*args: Any) -> Any:
+        return _apply(p, args, {})
+
+    return op
+
+
+def _with_params(p: Primitive) -> Callable[..., Any]:
+    count = len(p.arg_names)
+
+    def op(*args: Any, **params: Any) -> Any:
+        if p.variadic or (len(args) == count and len(params) == len(p.params)):
+            return _apply(p, args, params if len(params) == len(p.params) else {**p.params, **params})
+        # PyTorch takes most parameters by position too: x.sum(0, True).
+        given = {**p.params, **dict(zip(p.params, args[count:], strict=False)), **params}
+        if len(given) > len(p.params) or len(args) > count + len(p.params):
+            raise TypeError(f"{p.name}() takes {', '.join([*p.arg_names, *p.params])}; got {args!r}, {params!r}")
+        missing = [k for k, v in given.items() if v is _REQUIRED]
+        if missing:
+            raise TypeError(f"{p.name}() missing required argument: {', '.join(map(repr, missing))}")
+        return _apply(p, args[:count], given)
+
+    return op
+
+
+# The two fast paths. On small arrays the interpreter is the whole cost, and nearly every op is elementwise on arrays of one
+# float type. These two do for that case, in one pass, what `apply` does for all; whatever else comes goes to `apply`.
+
+
+_ONE_WANTED = (2,)
+
+
+def _unary(p: Primitive) -> Callable[..., Any]:
+    body = p.body
+
+    def op(x: Any) -> Any:
+        if type(x) is not Tensor:
+            return body(x) if type(x) is ndarray else _apply(p, (x,), {})
+        array = x.array
+        if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
+            return _apply(p, (x,), {})
+        if x._view is not None:
+            refresh(x)
+        y = body(array)
+        out = Tensor(y if type(y) is ndarray else asarray(y))
+        if x._requires_grad and mode.enabled and p.rules:
+            out._node = recorder(p, p.rules, _ONE_WANTED)(p, (x,), (array,), out, None)
+            out._requires_grad = True
+        return out
+
+    return op
+
+
+def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the op of an elementwise primitive of two arguments; `otherwise` takes what the fast path does not."""
+    body = p.body
+    takes_numbers = p.name != "pow"  # whose rule asks whether the exponent is a number
+
+    def op(a: Any, b: Any) -> Any:
+        if type(a) is not Tensor:
+            return body(a, b) if type(a) is type(b) is ndarray else otherwise(a, b)
+        x, kind_b = a.array, NUMBER
+        if type(x) is not ndarray or not (x.dtype is _F8 or x.dtype is _F4):
+            return otherwise(a, b)
+        if a._view is not None:
+            refresh(a)
+        if type(b) is Tensor:
+            z = b.array
+            if type(z) is not ndarray or z.dtype is not x.dtype:
+                return otherwise(a, b)
+            if b._view is not None:
+                refresh(b)
+            kind_b = WANTED if b._requires_grad else CONSTANT
+        elif takes_numbers and (type(b) is float or type(b) is int):
+            # NumPy takes twice as long to combine an array with a Python number.
+            z = np_array(b, x.dtype) if x.ndim else b
+        else:
+            return otherwise(a, b)
+        try:
+            y = body(x, z)
+        except ValueError as error:
+            raise _shape_error(p, [x, z], error) from error
+        out = Tensor(y if type(y) is ndarray else asarray(y))
+        if (a._requires_grad or kind_b == WANTED) and mode.enabled and p.rules:
+            kinds = (WANTED if a._requires_grad else CONSTANT, kind_b)
+            out._node = recorder(p, p.rules, kinds)(p, (a, b), (x, z), out, None)
+            out._requires_grad = True
+        return out
+
     return op
 
 
@@ -179,8 +262,13 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: the shapes do not fit; an error of the body keeps its own type otherwise.
     """
+    return _apply(p, args, params)
+
+
+def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     arrays = []
     traced = wants_grad = False
+    handler = None
     for a in args:
         if isinstance(a, Tensor):
             traced = True
@@ -188,87 +276,90 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
                 refresh(a)
             if a._requires_grad:
                 wants_grad = True
-            arrays.append(a.array)
-        else:
-            arrays.append(a)
+            a = a.array
+        if type(a) in _foreign_types:
+            handler = _foreign_types[type(a)]
+        arrays.append(a)
+    if traced and (p.kind == ELEMENTWISE or p.floats) and _needs_cast(p, arrays):
+        return _apply(p, _cast(p, args), params)
+    try:
+        y = p.body(*arrays, **params) if handler is None else handler(p.name, tuple(arrays), params)
+    except ValueError as error:
+        if handler is not None:
+            raise
+        raise _shape_error(p, arrays, error) from error
     if not traced:
-        return _run(p, arrays, params)
-    if (p.kind == ELEMENTWISE or p.floats) and _needs_cast(p, arrays):
-        args = _cast(p, args)
-        return apply(p, *args, **params)
-    y = _run(p, arrays, params)
-    if type(y) is not np.ndarray and type(y) not in _foreign_types:
-        y = np.asarray(y)  # NumPy turns 0-d results into scalars
+        return y
+    if type(y) is not ndarray and type(y) not in _foreign_types:
+        y = asarray(y)  # NumPy turns 0-d results into scalars
     out = Tensor(y)
     if p.view:
         _link_view(p, params, args[0], out)
     if wants_grad and p.rules and mode.enabled:
-        out._node = _record(p, args, arrays, out, params)
+        out._node = record(p, args, arrays, out, params)
         out._requires_grad = True
     return out
 
 
-def _run(p: Primitive, arrays: list[Any], params: dict[str, Any]) -> Any:
-    if _foreign_types:
-        for a in arrays:
-            handler = _foreign_types.get(type(a))
-            if handler is not None:
-                return handler(p.name, tuple(arrays), params)
-    try:
-        return p.body(*arrays, **params)
-    except ValueError as error:
-        raise _shape_error(p, arrays, error) from error
+NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad
 
 
-def _record(p: Primitive, args: tuple[Any, ...], arrays: list[Any], out: Tensor, params: dict[str, Any]) -> Node:
+def record(p: Primitive, args: Sequence[Any], arrays: Sequence[Any], out: Tensor, params: dict[str, Any]) -> Node:
     """Return the node of one application: edges, what the rules need, and the versions of what they keep."""
-    edges: list[Any] = []
-    saved: list[tuple[Any, ...]] = []
-    versions: list[tuple[Any, int]] = []
-    keeps = False
-    y = out.array
-    for i, a in enumerate(args):
-        if isinstance(a, Tensor) and a._requires_grad:
-            edges.append(a if a._node is None else a._node)
-            rule = p.rules[0 if p.variadic else i]
-            if not rule.needs:
-                saved.append(())
-                continue
-            if len(rule.values) == len(rule.needs):  # values only: the common case
-                saved.append(tuple([y if k == 0 else arrays[k - 1] for k in rule.values]))
-            else:
-                saved.append(tuple([_pick(p, name, i, arrays, y, params) for name in rule.needs]))
-            for k in rule.values:
-                keeps = True  # a number counts as saved, too: such a node cannot run twice
-                if k == 0:
-                    versions.append((out.storage, out.storage.version))
-                elif isinstance(args[k - 1], Tensor):
-                    storage = args[k - 1].storage
-                    versions.append((storage, storage.version))
-        else:
-            edges.append(None)
-            saved.append(())
-    shapes = None
-    if p.kind == ELEMENTWISE and len(arrays) > 1:
-        shape = y.shape
-        for a in arrays:
-            if getattr(a, "shape", shape) != shape:
-                shapes = tuple([getattr(a, "shape", ()) for a in arrays])
-                break
-    return Node(p, tuple(edges), tuple(saved), tuple(versions), shapes, keeps)
+    kinds = tuple(
+        [
+            (WANTED if a._requires_grad else CONSTANT) if isinstance(a, Tensor) else BARE if hasattr(a, "shape") else NUMBER
+            for a in args
+        ]
+    )
+    return recorder(p, p.rules, kinds)(p, args, arrays, out, params)
 
 
-def _pick(p: Primitive, name: str, i: int, arrays: list[Any], y: Any, params: dict[str, Any]) -> Any:
+@functools.cache
+def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> Callable[..., Node]:
+    """Return the function that makes the node of an application whose arguments are of these kinds.
+
+    What goes into a node depends on nothing else, so it is written as one expression and compiled once. For ``a * b`` of
+    two tensors that require grad it reads::
+
+        Node(p, (args[0]._node or args[0], args[1]._node or args[1]), ((arrays[1],), (arrays[0],)), versions, shapes, True)
+    """
+    edges, saved, kept = [], [], []
+    for i, kind in enumerate(kinds):
+        needs = ""
+        if kind == WANTED:
+            rule = rules[0 if p.variadic else i]
+            needs = "".join(f"{_place(p, name, i)}, " for name in rule.needs)
+            kept += rule.values
+        edges.append(f"args[{i}]._node or args[{i}], " if kind == WANTED else "None, ")
+        saved.append(f"({needs}), ")
+    tensors = ["out" if k == 0 else f"args[{k - 1}]" for k in kept if k == 0 or kinds[k - 1] in (CONSTANT, WANTED)]
+    versions = "".join(f"({t}.storage, {t}.storage.version), " for t in tensors)
+    broadcasts = p.kind == ELEMENTWISE and len(kinds) - kinds.count(NUMBER) > 1
+    shapes = "_shapes_if_broadcast(arrays)" if broadcasts else "None"
+    # A number counts as saved, too: a node that kept one cannot run twice.
+    words = f"Node(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
+    made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
+    return made
+
+
+def _place(p: Primitive, name: str, i: int) -> str:
+    """Return the expression for what the rule of argument `i` calls `name`."""
     if name == "y":
-        return y
-    if name in params:
-        return params[name]
+        return "out.array"
+    if name in p.params:
+        return f"params[{name!r}]"
     if p.variadic:
-        return {"i": i, "shapes": tuple(a.shape for a in arrays)}[name]
+        return {"i": str(i), "shapes": "tuple([a.shape for a in arrays])"}[name]
     if name in p.arg_names:
-        return arrays[p.arg_names.index(name)]
+        return f"arrays[{p.arg_names.index(name)}]"
     argument, _, what = name.rpartition("_")
-    return getattr(arrays[p.arg_names.index(argument)], what)
+    return f"arrays[{p.arg_names.index(argument)}].{what}"
+
+
+def _shapes_if_broadcast(arrays: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
+    shapes = tuple([getattr(a, "shape", ()) for a in arrays])
+    return shapes if shapes.count(shapes[0]) < len(shapes) else None
 
 
 def replay(base: Tensor, path: Path) -> Tensor:
@@ -276,7 +367,7 @@ def replay(base: Tensor, path: Path) -> Tensor:
     before, mode.enabled = mode.enabled, True
     try:
         for p, params in path:
-            base = apply(p, base, **params)
+            base = _apply(p, (base,), params)
     finally:
         mode.enabled = before
     return base

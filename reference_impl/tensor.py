@@ -26,9 +26,7 @@ class Storage:
     """The memory behind a tensor and all its aliases, as far as autograd cares: how often it was written."""
 
     __slots__ = ("version",)
-
-    def __init__(self) -> None:
-        self.version = 0
+    version: int
 
 
 Path = tuple[tuple["Primitive", dict[str, Any]], ...]
@@ -49,6 +47,7 @@ class View:
         self.seen = base._node
 
 
+_ndarray = np.ndarray
 _numbers = itertools.count()
 
 
@@ -145,13 +144,14 @@ class Tensor:
     __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
 
     def __init__(self, data: Any = (), node: Node | None = None) -> None:
-        self.array: Any = data if type(data) is np.ndarray else _foreign_or_float(data)
+        self.array: Any = data if type(data) is _ndarray else _foreign_or_float(data)
         self._node = node
         self._requires_grad = node is not None
         self._grad: Tensor | None = None
         self._view: View | None = None
         self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
-        self.storage = Storage()
+        self.storage = storage = Storage()
+        storage.version = 0  # here, since an `__init__` would cost as much as all the rest
 
     if TYPE_CHECKING:
         # The functions of the package become methods in `methods.py`.
