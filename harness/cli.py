@@ -281,7 +281,8 @@ def run(*, budget: float, bench_budget: float, max_inconclusive: float, seed: in
     if code != INTERRUPTED:
         # A fresh process: no framework is loaded yet, so its threads can still be set and its import can be timed.
         words = ["bench", "--budget", f"{bench_budget}", "--seed", f"{seed}", "--out", out, "--no-report"]
-        code = code or _wait(subprocess.Popen([sys.executable, "-m", "harness", *words]))
+        timed = _wait(subprocess.Popen([sys.executable, "-m", "harness", *words]))
+        code = code or timed
     _make_report(out)
     raise click.exceptions.Exit(code)
 
