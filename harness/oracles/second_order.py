@@ -174,9 +174,9 @@ def _double_backward_in_torch(case: Case, directions: Sequence[Array | None]) ->
             part = (g * torch.from_numpy(d)).sum()
             slope = part if slope is None else slope + part
     if slope is None or not slope.requires_grad:
-        return (None if slope is None else slope.detach().numpy().copy()), nothing
+        return (None if slope is None else slope.numpy(force=True).copy()), nothing
     products = torch.autograd.grad(slope, wanted, allow_unused=True)
-    return slope.detach().numpy().copy(), [None if p is None else p.numpy().copy() for p in products]
+    return slope.numpy(force=True).copy(), [None if p is None else p.numpy(force=True).copy() for p in products]
 
 
 def _curvature(case: Case, u: Sequence[Array | None], d: Sequence[Array | None], sign: float) -> Any:
