@@ -29,7 +29,17 @@ from harness.programs import Program
 from reference_impl.primitives import ELEMENTWISE, MOVEMENT, PRIMITIVES, REDUCTION, Primitive, Rule, apply
 from reference_impl.tensor import Tensor
 
-__all__ = ["FACTORS", "STRUCTURAL", "Defect", "PlantedBackend", "all_defects", "defects", "planted", "with_rules", "wrong_rules"]
+__all__ = [
+    "FACTORS",
+    "STRUCTURAL",
+    "Defect",
+    "PlantedBackend",
+    "all_defects",
+    "defects",
+    "planted",
+    "with_rules",
+    "wrong_rules",
+]
 
 FACTORS: Final = (1e-3, 1e-8)
 STRUCTURAL: Final = (

@@ -110,7 +110,9 @@ def one_sided(case: Case, directions: tuple[Any, ...]) -> tuple[float, float]:
     """The derivatives of the summed output along d just before and just behind the point."""
     found = []
     for side in (-EPS, EPS):
-        shifted = replace(case, primals=tuple(x + side * np.array(d) for x, d in zip(case.primals, directions, strict=True)))
+        shifted = replace(
+            case, primals=tuple(x + side * np.array(d) for x, d in zip(case.primals, directions, strict=True))
+        )
         with precision(256), series_length(2), undecided("raise"):
             (y,) = push_forward_series(shifted, [np.array(d) for d in directions])
             assert isinstance(y, SeriesArray)

@@ -51,9 +51,7 @@ def run_scalar(case: Case, name: str) -> Outcome:
     (y,) = straighten(case.program, ops)(leaves)
     y.backward()
     grads = [leaf.grad for leaf, wants in zip(leaves, case.requires_grad, strict=True) if wants]
-    return Outcome(
-        (np.array(y.detach().numpy()),), tuple(None if g is None else np.array(g.numpy()) for g in grads)
-    )
+    return Outcome((np.array(y.detach().numpy()),), tuple(None if g is None else np.array(g.numpy()) for g in grads))
 
 
 @pytest.mark.parametrize("name", [n for n in ("reference", "torch") if n in AVAILABLE])

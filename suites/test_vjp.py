@@ -120,7 +120,8 @@ def test_vjp_is_additive_in_the_cotangent() -> None:
             ),
         )
         short = [
-            replace(c, cotangents=tuple(None if a is None else _short(a) for a in c.cotangents)) for c in (first, second)
+            replace(c, cotangents=tuple(None if a is None else _short(a) for a in c.cotangents))
+            for c in (first, second)
         ]
         one, two, both = (certify(c) for c in (*short, total))
         if "certified" != one.status or two.status != one.status or both.status != one.status:

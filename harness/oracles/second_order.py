@@ -51,7 +51,10 @@ def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
     """Prove H d for a random direction d chosen by `seed`."""
     rng = np.random.default_rng([seed, 2])
     d, u = (
-        tuple(np.asarray(direction(x.shape, rng)) if r else None for x, r in zip(case.primals, case.requires_grad, strict=True))
+        tuple(
+            np.asarray(direction(x.shape, rng)) if r else None
+            for x, r in zip(case.primals, case.requires_grad, strict=True)
+        )
         for _ in range(2)
     )
     try:
@@ -64,7 +67,9 @@ def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
         with precision(BITS_USED), series_length(3), undecided("raise"):
             # u'Hd = (f''(u + d) - f''(u - d)) / 4, and coefficient 2 of the series is f'' / 2.
             left = (_curvature(case, u, d, 1.0) - _curvature(case, u, d, -1.0)) * 0.5
-            right = _total([_inner(p, v) for p, v in zip(products, [v for v in u if v is not None], strict=True) if p is not None])
+            right = _total(
+                [_inner(p, v) for p, v in zip(products, [v for v in u if v is not None], strict=True) if p is not None]
+            )
         if not (left.is_finite()[()] and right.is_finite()[()]):
             status, reason = "unbounded", "a second derivative is not finite"
         elif not left.overlaps(right)[()]:
@@ -105,7 +110,9 @@ def judge_hvp(case: Case, outcome: Outcome, truth: SecondOrder, bound: Bound) ->
     """Judge H d; the claim is "hvp"."""
     # Cotangents and directions went in; what cancels is as large as their product.
     size = max([float(np.abs(v).max()) for v in truth.directions if v is not None and v.size], default=1.0)
-    scaled = replace(case, cotangents=tuple(None if ct is None else np.multiply(ct, max(size, 1.0)) for ct in case.cotangents))
+    scaled = replace(
+        case, cotangents=tuple(None if ct is None else np.multiply(ct, max(size, 1.0)) for ct in case.cotangents)
+    )
     return replace(judge(scaled, outcome, truth.certificate, bound)[1], claim="hvp")
 
 
