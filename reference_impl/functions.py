@@ -110,7 +110,7 @@ clip = clamp
 
 def floor(input: Tensor) -> Tensor:
     """The largest integer not above; gradient 0."""
-    return mul(input, 0) + Tensor(np.floor(input.array)) if input.requires_grad else Tensor(np.floor(input.array))
+    return elementwise.overwrite(input, Tensor(np.floor(input.array)))
 
 
 def isnan(input: Tensor) -> Tensor:

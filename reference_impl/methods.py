@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +49,16 @@ def _elementwise_operator(function: Callable[..., Any]) -> Callable[[Tensor, Any
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
-    return _operator(lambda x, other: function(other, x))
+    def swapped(x: Tensor, other: Any) -> Any:
+        if type(x.array) is np.ndarray and x.array.dtype.kind == "f":
+            other = Tensor(np.array(other, x.array.dtype))  # so that the fast path takes it
+        return function(other, x)
+
+    return _operator(swapped)
+
+
+def _swap(function: Callable[..., Any], x: Tensor, other: Any) -> Any:
+    return function(other, x)
 
 
 def _augmented(name: str) -> Callable[[Tensor, Any], Any]:
@@ -87,8 +97,10 @@ def _install() -> None:
     for name, function in {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": F.div}.items():
         setattr(Tensor, f"__{name}__", _elementwise_operator(function))
     Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__
-    for name, function in {"sub": F.sub, "truediv": F.div, "pow": F.pow, "matmul": F.matmul}.items():
+    for name, function in {"sub": F.sub, "truediv": F.div}.items():
         setattr(Tensor, f"__r{name}__", _reflected(function))
+    for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
+        setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
     for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
         setattr(Tensor, f"__{name}__", _operator(function))
     for name in ("add", "sub", "mul", "pow"):

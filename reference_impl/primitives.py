@@ -78,6 +78,7 @@ class Primitive:
     kinks: str
     view: bool
     floats: bool
+    promotes: bool
     first_promoted: int  # `where` promotes its branches, not its condition
     doc: str
     node_name: str
@@ -127,6 +128,7 @@ def primitive(
             kinks=kinks,
             view=view,
             floats=floats,
+            promotes=floats or kind == ELEMENTWISE or arg_names == ("xs",),
             first_promoted=int(arg_names[0] == "condition"),
             doc=inspect.getdoc(body) or "",
             node_name="".join(w.capitalize() for w in body.__name__.split("_")) + "Backward0",
@@ -165,16 +167,23 @@ def _callable(p: Primitive) -> Callable[..., Any]:
 
 
 def _general(p: Primitive) -> Callable[..., Any]:
+    body = p.body
+
     def op(*args: Any) -> Any:
-        return _apply(p, args, {})
+        for a in args:
+            if type(a) is not ndarray and type(a) is not float:
+                return _apply(p, args, {})
+        return body(*args)  # bare arrays: a rule at work
 
     return op
 
 
 def _with_params(p: Primitive) -> Callable[..., Any]:
-    count = len(p.arg_names)
+    body, count = p.body, len(p.arg_names)
 
     def op(*args: Any, **params: Any) -> Any:
+        if len(args) == 1 and type(args[0]) is ndarray and len(params) == len(p.params):
+            return body(*args, **params)  # a bare array: a rule at work
         if p.variadic or (len(args) == count and len(params) == len(p.params)):
             return _apply(p, args, params if len(params) == len(p.params) else {**p.params, **params})
         # PyTorch takes most parameters by position too: x.sum(0, True).
@@ -280,7 +289,7 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if type(a) in _foreign_types:
             handler = _foreign_types[type(a)]
         arrays.append(a)
-    if traced and (p.kind == ELEMENTWISE or p.floats) and _needs_cast(p, arrays):
+    if traced and p.promotes and _needs_cast(p, arrays):
         return _apply(p, _cast(p, args), params)
     try:
         y = p.body(*arrays, **params) if handler is None else handler(p.name, tuple(arrays), params)

@@ -63,12 +63,16 @@ def _transposed(x: Any) -> Any:
 
 
 def _left(ct: Any, a_shape: tuple[int, ...], b: Any) -> Any:
+    if len(a_shape) == b.ndim == 2:
+        return matmul(ct, _transposed(b))
     part = matmul(_as_matrix(ct, len(a_shape), b.ndim), _transposed(_column(b)))
     shape = (1, *a_shape) if len(a_shape) == 1 else a_shape
     return reshape(unbroadcast(part, shape), shape=a_shape)
 
 
 def _right(ct: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
+    if a.ndim == len(b_shape) == 2:
+        return matmul(_transposed(a), ct)
     part = matmul(_transposed(_row(a)), _as_matrix(ct, a.ndim, len(b_shape)))
     shape = (*b_shape, 1) if len(b_shape) == 1 else b_shape
     return reshape(unbroadcast(part, shape), shape=b_shape)

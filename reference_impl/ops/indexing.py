@@ -14,30 +14,41 @@ __all__ = ["gather", "getitem", "getitem_adjoint", "index_add", "index_put", "in
 @primitive(INDEXING, vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)], view=True)
 def getitem(x: Any, *, index: Any) -> Any:
     """x[index]: a view for integers, slices, None and Ellipsis; a copy for arrays of integers or bools."""
-    return x[with_ellipsis(index) if is_basic(index) else index]
+    return x[_for_numpy(index)]
 
 
 @primitive(INDEXING, vjps=[lambda ct, index: getitem(ct, index=index)])
 def getitem_adjoint(x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
     """Zeros of `shape`, to which x is added at `index`."""
     out = np.zeros(shape, x.dtype)
-    if is_basic(index):
-        out[with_ellipsis(index)] = x
-    else:
+    place = _for_numpy(index)
+    if place is index:  # arrays of integers, which may repeat
         np.add.at(out, index, x)
+    else:
+        out[place] = x
     return out
+
+
+def _for_numpy(index: Any) -> Any:
+    """Return a basic index with an Ellipsis, of which NumPy makes a 0-d view where it would make a number; others as they are."""
+    return with_ellipsis(index) if is_basic(index) else index
 
 
 def is_basic(index: Any) -> bool:
     """Tell whether an index is made of integers, slices, None and Ellipsis alone, so that NumPy gives a view."""
-    items = index if isinstance(index, tuple) else (index,)
-    return all(i is None or i is Ellipsis or (isinstance(i, (int, slice)) and not isinstance(i, bool)) for i in items)
+    for item in index if isinstance(index, tuple) else (index,):
+        if type(item) not in _BASIC:
+            return False
+    return True
+
+
+_BASIC = frozenset({int, slice, type(None), type(Ellipsis)})
 
 
 def with_ellipsis(index: Any) -> tuple[Any, ...]:
     """Return the index with an Ellipsis: NumPy then gives a 0-d view where it would give a number."""
     items = index if isinstance(index, tuple) else (index,)
-    return items if any(i is Ellipsis for i in items) else (*items, Ellipsis)
+    return items if Ellipsis in items else (*items, Ellipsis)
 
 
 def plain_index(index: Any, ndim: int) -> Any:
@@ -47,8 +58,15 @@ def plain_index(index: Any, ndim: int) -> Any:
         IndexError: too many indices, or a float among them.
         ValueError: a step that is not positive.
     """
-    items = tuple(_plain_item(i) for i in (index if isinstance(index, tuple) else (index,)))
-    used = sum(1 if not hasattr(i, "dtype") or i.dtype != bool else i.ndim for i in items if i is not None and i is not Ellipsis)
+    items: list[Any] = []
+    used = 0  # dimensions
+    for given in index if isinstance(index, tuple) else (index,):
+        item = given if type(given) is int or given is None or given is Ellipsis else _plain_item(given)
+        items.append(item)
+        if type(item) is int or type(item) is slice:
+            used += 1
+        elif isinstance(item, np.ndarray):
+            used += item.ndim if item.dtype == bool else 1
     if used > ndim:
         if ndim == 0 and len(items) == 1 and isinstance(items[0], int):
             raise IndexError(
@@ -56,7 +74,7 @@ def plain_index(index: Any, ndim: int) -> Any:
                 "0-dim tensor to a number"
             )
         raise IndexError(f"too many indices for tensor of dimension {ndim}: {index!r}")
-    return items
+    return tuple(items)
 
 
 def _plain_item(item: Any) -> Any:

@@ -27,6 +27,8 @@ def kept_shape(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
 
 def count(shape: tuple[int, ...], dim: Dim) -> int:
     """Return how many elements one result is made of."""
+    if dim is None:
+        return math.prod(shape)
     kept = kept_shape(shape, dim)
     return math.prod(n for n, k in zip(shape, kept, strict=True) if k != n or n == 1)
 
@@ -38,6 +40,8 @@ def restore(x: Any, shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Any:
 
 def spread(x: Any, shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Any:
     """Return a reduced array repeated to `shape`: the transpose of a sum."""
+    if dim is None and not keepdim:
+        return expand(x, shape=shape)
     return expand(restore(x, shape, dim, keepdim), shape=shape)
 
 
@@ -47,7 +51,7 @@ def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     return x.sum(axis=dim, keepdims=keepdim)
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct, x_shape, dim, keepdim) / count(x_shape, dim)])
+@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / count(x_shape, dim), x_shape, dim, keepdim)])
 def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The arithmetic mean; nan of nothing."""
     if x.dtype.kind != "f":
@@ -55,7 +59,8 @@ def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
             f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype}"
         )
     n = count(x.shape, dim)
-    return x.sum(axis=dim, keepdims=keepdim) / x.dtype.type(n)
+    total = x.sum(axis=dim, keepdims=keepdim)
+    return total / x.dtype.type(n) if n else total * x.dtype.type(math.nan)
 
 
 def _to_extremes(ct: Any, x: Any, y: Any, dim: Dim, keepdim: bool) -> Any:
