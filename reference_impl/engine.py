@@ -130,7 +130,8 @@ def sweep(
     pending: dict[Target, Any] = {}
     ours: set[Target] = set()  # sums that we made ourselves and may add to in place
     for root, seed in zip(roots, seeds, strict=True):
-        _give(pending, ours, target_of(root), seed)
+        target = target_of(root)
+        pending[target] = pending[target] + seed if target in pending else seed
     order = _reachable([t for t in pending if isinstance(t, Node)])
     goals = set() if wanted is None else {target_of(x) for x in wanted}
     path = None if wanted is None else _on_a_path(order, goals) | goals
@@ -168,10 +169,14 @@ def sweep(
                     part = rule(ct, values[0]) if len(values) == 1 else rule(ct, *values) if values else rule(ct)
                     if shapes is not None:
                         part = unbroadcast(part, shapes[i])
-                    if target in pending:
-                        _give(pending, ours, target, part)
-                    else:
+                    if target not in pending:
                         pending[target] = part
+                    elif target in ours:
+                        pending[target] += part
+                    else:
+                        pending[target] = total = pending[target] + part
+                        if type(total) is np.ndarray:
+                            ours.add(target)
                 if node.frees and not retain:
                     node.saved = None
             for target in [t for t in pending if isinstance(t, Tensor)]:
@@ -182,19 +187,6 @@ def sweep(
     finally:
         mode.enabled = before
     return pending, captured
-
-
-def _give(pending: dict[Target, Any], ours: set[Target], target: Target, ct: Any) -> None:
-    """Add a cotangent to what has arrived at a target."""
-    before = pending.get(target)
-    if before is None:
-        pending[target] = ct
-    elif target in ours:
-        before += ct
-    else:
-        pending[target] = total = before + ct
-        if type(total) is np.ndarray:
-            ours.add(target)
 
 
 _FREED = (
@@ -332,7 +324,7 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
                 raise RuntimeError(
                     f"grad can be implicitly created only for scalar outputs, but output[{i}] has shape {list(root.shape)}"
                 )
-            ct = Tensor(np.ones_like(root.array) if type(root.array) is np.ndarray else root.array * 0.0 + 1.0)
+            ct = Tensor(np.ones(root.array.shape, root.array.dtype) if type(root.array) is np.ndarray else root.array * 0.0 + 1.0)
         elif type(ct.array) is np.ndarray and ct.array.dtype != root.array.dtype:
             ct = Tensor(ct.array.astype(root.array.dtype))
         seeds.append(ct)

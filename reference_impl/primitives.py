@@ -344,8 +344,11 @@ def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> C
         saved.append(f"({needs}), ")
     tensors = ["out" if k == 0 else f"args[{k - 1}]" for k in kept if k == 0 or kinds[k - 1] in (CONSTANT, WANTED)]
     versions = "".join(f"({t}.storage, {t}.storage.version), " for t in tensors)
-    broadcasts = p.kind == ELEMENTWISE and len(kinds) - kinds.count(NUMBER) > 1
-    shapes = "_shapes_if_broadcast(arrays)" if broadcasts else "None"
+    lengths = ["()" if kind == NUMBER else f"arrays[{i}].shape" for i, kind in enumerate(kinds)]
+    arrays = [shape for shape in lengths if shape != "()"]
+    shapes = "None"
+    if p.kind == ELEMENTWISE and len(arrays) > 1:
+        shapes = f"None if {' == '.join(arrays)} else ({', '.join(lengths)})"
     # A number counts as saved, too: a node that kept one cannot run twice.
     words = f"Node(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
@@ -364,11 +367,6 @@ def _place(p: Primitive, name: str, i: int) -> str:
         return f"arrays[{p.arg_names.index(name)}]"
     argument, _, what = name.rpartition("_")
     return f"arrays[{p.arg_names.index(argument)}].{what}"
-
-
-def _shapes_if_broadcast(arrays: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
-    shapes = tuple([getattr(a, "shape", ()) for a in arrays])
-    return shapes if shapes.count(shapes[0]) < len(shapes) else None
 
 
 def replay(base: Tensor, path: Path) -> Tensor:
