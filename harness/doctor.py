@@ -101,7 +101,7 @@ def _state(name: str, reason: str | None) -> BackendState:
             None,
             _kernel_note(name, engine.version),
         )
-    except Exception as error:  # noqa: BLE001  a framework that is installed may still fail to load, in any way
+    except Exception as error:  # a framework that is installed may still fail to load, in any way
         return BackendState(name, None, (), None, f"fails to load: {type(error).__name__}: {error}")
 
 

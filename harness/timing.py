@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import threadpoolctl  # type: ignore[import-untyped]
+import threadpoolctl
 
 from harness.workload_checks import Checked
 
@@ -148,7 +148,7 @@ def measure(
             action(label, *args)
         except _Refused as error:
             refused[label] = str(error)
-        except Exception as error:  # noqa: BLE001 a broken backend is an outcome; the others go on
+        except Exception as error:  # a broken backend is an outcome; the others go on
             refused[label] = f"raised {type(error).__name__}: {error}"
 
     def start(label: str) -> None:

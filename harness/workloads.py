@@ -359,7 +359,7 @@ def _chain_by_hand(x: Array) -> tuple[Array, PullBack]:
 
 
 def gmm(d: int, k: int, *, adbench: Path | None = None, sizes: tuple[int, ...] = (1_000, 10_000)) -> Workload:
-    """The log-posterior of a mixture of `k` Gaussians in `d` dimensions with ADBench's Wishart prior; a size is a number of points.
+    """The log-posterior of a mixture of `k` Gaussians in `d` dimensions with ADBench's Wishart prior.
 
     The precision's square root Q_k is lower triangular with ``exp(q_k)`` on its diagonal. With
     ``beta_ik = alpha_k + sum q_k - |Q_k (x_i - mu_k)|**2 / 2`` the value is
@@ -369,6 +369,7 @@ def gmm(d: int, k: int, *, adbench: Path | None = None, sizes: tuple[int, ...] =
 
     Args:
         adbench: folder that holds ADBench's ``gmm/``; None draws inputs.
+        sizes: numbers of points.
 
     Source: Srajer, Kukelova, Fitzgibbon, A benchmark of selected algorithmic differentiation tools on some problems in
     computer vision and machine learning, Optimization Methods and Software 33 (2018).

@@ -225,7 +225,7 @@ def _where_probe() -> Case:
 
 @functools.cache
 def _probes() -> dict[str, Case]:
-    """One case for each op with a kink or a singular point; float64, all-ones cotangents so that the text is the derivative."""
+    """One float64 case for each op with a kink or a singular point; cotangents of ones, so the text is the derivative."""
     return {
         "abs": _probe("abs", [-1.0, 0.0, -0.0, 1.0]),
         "relu": _probe("relu", [-1.0, 0.0, -0.0, 1.0]),

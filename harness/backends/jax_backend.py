@@ -269,7 +269,7 @@ class JaxBackend:
                 return Outcome(
                     tuple([np.array(y) for y in values]), tuple([None if g is None else np.array(g) for g in grads])
                 )
-            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+            except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
 
         return thunk
@@ -282,7 +282,7 @@ class JaxBackend:
         def thunk() -> Outcome:
             try:
                 return Outcome(tuple([np.array(y) for y in evaluate(inputs)]))
-            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+            except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
 
         return thunk

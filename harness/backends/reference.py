@@ -144,7 +144,7 @@ class ReferenceBackend:
                             grads.append(ct)
                     if roots:
                         backward(roots, grads)
-            except Exception as error:  # noqa: BLE001  whatever the tape raises is its outcome
+            except Exception as error:  # whatever the tape raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
             leaf_grads = [inputs[i].grad for i in wanted]
             return Outcome(
@@ -164,7 +164,7 @@ class ReferenceBackend:
             try:
                 with quiet(), _api.no_grad():
                     outputs = evaluate(inputs)
-            except Exception as error:  # noqa: BLE001  whatever the tape raises is its outcome
+            except Exception as error:  # whatever the tape raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
             return Outcome(tuple([y.array.copy() for y in outputs]))
 

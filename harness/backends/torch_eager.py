@@ -222,7 +222,7 @@ class TorchBackend:
                             grads.append(ct)
                     if roots:
                         torch.autograd.backward(roots, grads)
-            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+            except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
             leaf_grads = [inputs[i].grad for i in wanted]
             return Outcome(
@@ -242,7 +242,7 @@ class TorchBackend:
             try:
                 with quiet(), torch.no_grad():
                     outputs = evaluate(inputs)
-            except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+            except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
             return Outcome(tuple([y.numpy().copy() for y in outputs]))
 

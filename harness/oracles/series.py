@@ -375,7 +375,7 @@ def _deciding(name: str, choose: Callable[[Series, int], Series], at: arb = _ZER
     return enclosure
 
 
-def _clamp(x: SeriesArray, *, min: float | None = None, max: float | None = None) -> SeriesArray:  # noqa: A002
+def _clamp(x: SeriesArray, *, min: float | None = None, max: float | None = None) -> SeriesArray:
     cells = []
     for i, p in enumerate(x.cells.ravel().tolist()):
         index = position(i, x.shape)
@@ -423,7 +423,7 @@ def _comparison(name: str) -> Enclosure:
 def _vector_norm(
     x: SeriesArray,
     *,
-    ord: float = 2.0,  # noqa: A002
+    ord: float = 2.0,
     dim: Dims = None,
     keepdim: bool = False,
 ) -> SeriesArray:

@@ -35,7 +35,8 @@ def main(programs: int, backends: str, seed: int, every_program: bool, budget: f
     rows, info = result.rows, result.info
     seconds = info.elapsed_seconds or math.nan
     print(f"{cpu_name()}; " + ", ".join(f"{k} {v}" for k, v in versions().items()))
-    print(f"{info.programs} programs, {info.points} points, seed {seed}: {seconds:.0f} s, {info.programs / seconds:.1f} programs/s")
+    drawn = f"{info.programs} programs, {info.points} points, seed {seed}"
+    print(f"{drawn}: {seconds:.0f} s, {info.programs / seconds:.1f} programs/s")
     counts = collections.Counter((r.backend, r.claim, r.aspect, r.verdict) for r in rows)
     for key, n in sorted(counts.items()):
         print(f"  {n:8d}  {' '.join(key)}")
@@ -48,11 +49,14 @@ def main(programs: int, backends: str, seed: int, every_program: bool, budget: f
         shares = ", ".join(f"{k} {n / elements:.3%}" for k, n in reasons.most_common() if n)
         ratios = np.array([r.error_over_bound for r in mine if math.isfinite(r.error_over_bound)])
         quantiles = np.quantile(ratios, [0.5, 0.99, 1.0])
-        print(f"{backend}: {elements} elements; inconclusive: {shares or 'none'}; error / bound of a verdict: "
-              f"median {quantiles[0]:.3f}, 99 % {quantiles[1]:.3f}, largest {quantiles[2]:.3f}")
+        print(
+            f"{backend}: {elements} elements; inconclusive: {shares or 'none'}; error / bound of a verdict: "
+            f"median {quantiles[0]:.3f}, 99 % {quantiles[1]:.3f}, largest {quantiles[2]:.3f}"
+        )
     for r in rows:
         if r.verdict == "disagree":
-            print(f"\n{'-' * 100}\n{r.backend} {r.mode} {r.dtype} {r.claim} {r.aspect} owner {r.owner}: {r.reason}\n{r.reproducer}")
+            what = f"{r.backend} {r.mode} {r.dtype} {r.claim} {r.aspect}"
+            print(f"\n{'-' * 100}\n{what} owner {r.owner}: {r.reason}\n{r.reproducer}")
 
 
 if __name__ == "__main__":

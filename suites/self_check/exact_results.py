@@ -386,7 +386,7 @@ def as_balls(points: Any) -> BallArray:
 
 def truth(attempt: Try, points: list[Any]) -> BallArray:
     with mpmath.workprec(TRUTH_BITS), precision(TRUTH_BITS):
-        params = {k: v for k, v in attempt.params.items()}
+        params = dict(attempt.params)
         return as_balls(TRUTH[attempt.name](*points, **params))
 
 
