@@ -2,8 +2,8 @@
 
 An entry is a JSON file in `suites/corpus/`: "name", "why" it is kept, the "case" as `harness.serial` writes it, and
 "expected": for each backend the verdicts on value and vjp, as `describe` words them ("agree", "agree; 1 of 3
-undecided: overflow", "inconclusive: tie", "disagree: accuracy"). To add one, call `add` with the case and read what it wrote before committing it: the expected
-verdicts are what was judged when it was added.
+undecided: overflow", "inconclusive: tie", "disagree: accuracy"). To add one, call `add` with the case and read what it
+wrote before committing it: the expected verdicts are what was judged when it was added.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a suite compared: it counts verdicts, and a suite that compared nothing fails.
 
-A property runs over drawn cases, of which some decide nothing (overflow, a tie that rounding can cross). One such case is
-no failure; a property in which too few elements were decided proves nothing, so `Tally.finish` refuses it.
+A property runs over drawn cases, of which some decide nothing (overflow, a tie that rounding can cross). One such case
+is no failure; a property in which too few elements were decided proves nothing, so `Tally.finish` refuses it.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ class Tally:
 
 
 def share(part: float) -> settings:
-    """Settings that draw a share of the examples of the profile in force, for a property that costs more than others."""
+    """Settings that draw a share of the examples of the profile in force, for a property that costs more."""
     return settings(max_examples=max(3, round(settings().max_examples * part)))

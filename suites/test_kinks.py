@@ -213,7 +213,7 @@ def test_square_root_grows_without_limit_towards_zero(name: str) -> None:
 
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_branch_not_taken_spoils_the_gradient_of_where(name: str) -> None:
-    """where(x > 0, sqrt(x), x) at 0 takes x, yet inf * 0 makes nan of its gradient everywhere: known, and kept as it is."""
+    """where(x > 0, sqrt(x), x) at 0 takes x, yet inf * 0 makes nan of its gradient in every engine."""
     instrs = (Instr("gt", (0, Scalar(0.0))), Instr("sqrt", (0,)), Instr("where", (1, 2, 0)))
     case = Case(Program((Spec(()),), instrs, (3,)), (np.array(0.0),), (True,), (np.array(1.0),))
     outcome = backends.get(name).prepare(case)()

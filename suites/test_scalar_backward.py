@@ -40,7 +40,9 @@ def run_scalar(case: Case, name: str) -> Outcome:
     if name == "torch":
         import torch
 
-        from harness.backends.torch_eager import OPS as ops
+        from harness.backends import torch_eager
+
+        ops = torch_eager.OPS
 
         leaves: list[Any] = [torch.tensor(x) for x in case.primals]
     else:

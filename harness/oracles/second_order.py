@@ -1,8 +1,8 @@
 """Second order: what the product of the Hessian with a direction truly is, proved in two passes like the first order.
 
 For f(x) = <cotangents, outputs> the question is ``H d``, the gradient of <grad f, d>. Pass (a) runs the reference's
-double backward (`create_graph`) in ball arithmetic. Pass (b) runs the program alone on power series of length 3: along u
-its second coefficient is u'Hu / 2, so that with f'' along u + d and along u - d polarisation gives <u, H d> without any
+double backward (`create_graph`) in ball arithmetic. Pass (b) runs the program alone on power series of length 3, whose
+second coefficient along u is u'Hu / 2; from f'' along u + d and along u - d polarisation gives <u, H d> without any
 rule of ours. For a random u the two must overlap.
 
 `run_hvp` asks a backend, `bound_hvp` says how far it may lie, `judge_hvp` decides.
@@ -10,7 +10,8 @@ rule of ours. For a random u the two must overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +60,7 @@ def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
     )
     try:
         with precision(BITS_USED), undecided("raise"):
-            slope, products = _double_backward(case, d, _balls)
+            slope, products = _double_backward_on_balls(case, d)
     except Undecidable as error:
         return SecondOrder(Certificate((), (), "undecided", f"{error.primitive} cannot be decided"), d)
     status, reason = "certified", ""
@@ -83,7 +84,7 @@ def certify_hvp(case: Case, *, seed: int = 0) -> SecondOrder:
 def bound_hvp(case: Case, directions: Sequence[Array | None], backend: str) -> Bound:
     """Say where H d may lie as the backend computes it: every primitive of the double backward widened."""
     with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
-        slope, products = _double_backward(case, directions, _balls)
+        slope, products = _double_backward_on_balls(case, directions)
     return Bound((BallArray.from_floats(np.zeros(())) if slope is None else slope,), tuple(products))
 
 
@@ -96,12 +97,10 @@ def run_hvp(case: Case, directions: Sequence[Array | None], backend: str) -> Out
     if backend not in ("reference", "torch"):
         raise ValueError(f"backend: second order is asked of 'reference' and 'torch', got {backend!r}")
     try:
-        if backend == "torch":
-            slope, products = _double_backward_in_torch(case, directions)
-        else:
-            with np.errstate(all="ignore"):
-                slope, products = _double_backward(case, directions, np.array)
-    except Exception as error:  # noqa: BLE001  whatever the framework raises is its outcome
+        with np.errstate(all="ignore"):
+            on = _on_torch() if backend == "torch" else _on_reference(np.array)
+            slope, products = _double_backward(case, directions, on)
+    except Exception as error:  # whatever the framework raises is its outcome
         return Outcome(failure=Failure(type(error).__name__, str(error)))
     return Outcome((np.zeros((), case.dtype) if slope is None else slope,), tuple(products))
 
@@ -116,55 +115,51 @@ def judge_hvp(case: Case, outcome: Outcome, truth: SecondOrder, bound: Bound) ->
     return replace(judge(scaled, outcome, truth.certificate, bound)[1], claim="hvp")
 
 
-def _balls(x: Array) -> BallArray:
-    return BallArray.from_floats(x)
+@dataclass(frozen=True)
+class _Engine:
+    """What double backward needs of a tape: its ops, leaves, constants, `grad`, and the way back to arrays."""
+
+    ops: Mapping[str, Callable[..., Any]]
+    leaf: Callable[[Array, bool], Any]
+    constant: Callable[[Array], Any]
+    grad: Callable[..., Any]
+    array: Callable[[Any], Any]
 
 
-def _double_backward(
-    case: Case, directions: Sequence[Array | None], lift: Callable[[Any], Any]
-) -> tuple[Any, list[Any]]:
-    """Run backward through backward on the reference tape, on arrays that `lift` makes."""
-    program = case.program if lift is np.array else rounded(case.program, case.dtype)
-    inputs = [Tensor(lift(x) if x.dtype.kind == "f" else x) for x in case.primals]
-    for t, wants in zip(inputs, case.requires_grad, strict=True):
+def _on_reference(lift: Callable[[Array], Any]) -> _Engine:
+    """The reference tape on the arrays that `lift` makes of floats."""
+
+    def leaf(x: Array, wants: bool) -> Any:
+        t = Tensor(lift(x) if x.dtype.kind == "f" else x)
         t._requires_grad = wants
-    outputs = straighten(program, OPS)(inputs)
+        return t
+
+    return _Engine(OPS, leaf, lambda x: Tensor(lift(x)), autograd.grad, lambda t: t.array)
+
+
+def _on_torch() -> _Engine:
+    engine: Any = importlib.import_module("harness.backends.torch_eager")
+
+    def leaf(x: Array, wants: bool) -> Any:
+        return engine.same_layout(x).requires_grad_(wants)
+
+    # force: PyTorch gives some zeros without memory behind them
+    return _Engine(
+        engine.OPS, leaf, engine.same_layout, engine.torch.autograd.grad, lambda t: t.numpy(force=True).copy()
+    )
+
+
+def _double_backward_on_balls(case: Case, directions: Sequence[Array | None]) -> tuple[Any, list[Any]]:
+    exact = replace(case, program=rounded(case.program, case.dtype))
+    return _double_backward(exact, directions, _on_reference(BallArray.from_floats))
+
+
+def _double_backward(case: Case, directions: Sequence[Array | None], on: _Engine) -> tuple[Any, list[Any]]:
+    """Return <grad f, d> and H d by backward through backward; None where nothing depends on anything."""
+    inputs = [on.leaf(x, r) for x, r in zip(case.primals, case.requires_grad, strict=True)]
+    outputs = straighten(case.program, on.ops)(inputs)
     rooted = [
-        (y, Tensor(lift(ct)))
-        for y, ct in zip(outputs, case.cotangents, strict=True)
-        if ct is not None and y.requires_grad
-    ]
-    wanted = [x for x in inputs if x._requires_grad]
-    nothing: list[Any] = [None] * len(wanted)
-    if not rooted or not wanted:
-        return None, nothing
-    roots, seeds = zip(*rooted, strict=True)
-    grads = autograd.grad(list(roots), wanted, list(seeds), create_graph=True, allow_unused=True)
-    along = [np.asarray(d, case.dtype) for d in directions if d is not None]
-    slope = None
-    for g, d in zip(grads, along, strict=True):
-        if g is not None:
-            part = (g * Tensor(lift(d))).sum()
-            slope = part if slope is None else slope + part
-    if slope is None or not slope.requires_grad:
-        return (None if slope is None else slope.array), nothing
-    products = autograd.grad([slope], wanted, allow_unused=True)
-    return slope.array, [None if p is None else p.array for p in products]
-
-
-def _double_backward_in_torch(case: Case, directions: Sequence[Array | None]) -> tuple[Any, list[Any]]:
-    import torch
-
-    from harness.backends.torch_eager import OPS as TORCH_OPS
-    from harness.backends.torch_eager import same_layout
-
-    inputs = [
-        same_layout(x).requires_grad_() if r else same_layout(x)
-        for x, r in zip(case.primals, case.requires_grad, strict=True)
-    ]
-    outputs = straighten(case.program, TORCH_OPS)(inputs)
-    rooted = [
-        (y, same_layout(ct))
+        (y, on.constant(ct))
         for y, ct in zip(outputs, case.cotangents, strict=True)
         if ct is not None and y.requires_grad
     ]
@@ -172,18 +167,18 @@ def _double_backward_in_torch(case: Case, directions: Sequence[Array | None]) ->
     nothing: list[Any] = [None] * len(wanted)
     if not rooted or not wanted:
         return None, nothing
-    roots, seeds = zip(*rooted, strict=True)
-    grads = torch.autograd.grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
+    roots, seeds = (list(side) for side in zip(*rooted, strict=True))
+    grads = on.grad(roots, wanted, seeds, create_graph=True, allow_unused=True)
     along = [np.asarray(d, case.dtype) for d in directions if d is not None]
     slope: Any = None
     for g, d in zip(grads, along, strict=True):
         if g is not None:
-            part = (g * torch.from_numpy(d)).sum()
+            part = (g * on.constant(d)).sum()
             slope = part if slope is None else slope + part
     if slope is None or not slope.requires_grad:
-        return (None if slope is None else slope.numpy(force=True).copy()), nothing
-    products = torch.autograd.grad(slope, wanted, allow_unused=True)
-    return slope.numpy(force=True).copy(), [None if p is None else p.numpy(force=True).copy() for p in products]
+        return (None if slope is None else on.array(slope)), nothing
+    products = on.grad([slope], wanted, allow_unused=True)
+    return on.array(slope), [None if p is None else on.array(p) for p in products]
 
 
 def _curvature(case: Case, u: Sequence[Array | None], d: Sequence[Array | None], sign: float) -> Any:

@@ -29,7 +29,7 @@ COMMAND_LINE = "harness/cli.py"
 
 # Who may import a heavy or optional package; the rest of the three packages may not.
 ONLY_IN = {
-    "torch": ("harness/backends/torch_", "harness/oracles/second_order.py"),
+    "torch": ("harness/backends/torch_",),
     "jax": ("harness/backends/jax_",),
     "flint": ("harness/oracles/",),
     "pandas": ("reports/",),
