@@ -15,8 +15,8 @@ import numpy as np
 from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
-from reference_impl.primitives import PRIMITIVES, record, apply
-from reference_impl.tensor import Tensor, refresh
+from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, recorder
+from reference_impl.tensor import Node, Path, Tensor, refresh
 
 __all__ = ["IN_PLACE", "assign", "check_writable", "set_item"]
 
@@ -74,11 +74,17 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
             _adopt(x, new)
         else:
             base = view.base
-            arrays = [base.array, new.array]
-            base._node = record(PRIMITIVES["view_scatter"], (base, new), arrays, base, {"path": view.path})
+            base._node = _scattered(base, new, view.path)
             base._requires_grad = True
             refresh(x)
     return x
+
+
+def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
+    """Return the node of a base after `new` was written to the view that `path` leads to."""
+    p = PRIMITIVES["view_scatter"]
+    make = recorder(p, p.rules, (WANTED if base._requires_grad else CONSTANT, WANTED))
+    return make(p, (base, new), (base.array, new.array), base, {"path": path})
 
 
 def _adopt(x: Tensor, new: Tensor) -> None:

@@ -202,9 +202,6 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
 # float type. These two do for that case, in one pass, what `apply` does for all; whatever else comes goes to `apply`.
 
 
-_ONE_WANTED = (2,)
-
-
 def _unary(p: Primitive) -> Callable[..., Any]:
     body = p.body
 
@@ -219,7 +216,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
         y = body(array)
         out = Tensor(y if type(y) is ndarray else asarray(y))
         if x._requires_grad and mode.enabled and p.rules:
-            out._node = recorder(p, p.rules, _ONE_WANTED)(p, (x,), (array,), out, None)
+            out._node = recorder(p, p.rules, (WANTED,))(p, (x,), (array,), out, None)
             out._requires_grad = True
         return out
 
@@ -275,18 +272,19 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
 
 
 def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    arrays = []
-    traced = wants_grad = False
+    arrays, kinds = [], []
+    traced = False
     handler = None
     for a in args:
         if isinstance(a, Tensor):
             traced = True
             if a._view is not None:
                 refresh(a)
-            if a._requires_grad:
-                wants_grad = True
+            kinds.append(WANTED if a._requires_grad else CONSTANT)
             a = a.array
-        if type(a) in _foreign_types:
+        else:
+            kinds.append(BARE if hasattr(a, "shape") else NUMBER)
+        if type(a) is not ndarray and type(a) in _foreign_types:
             handler = _foreign_types[type(a)]
         arrays.append(a)
     if traced and p.promotes and _needs_cast(p, arrays):
@@ -304,24 +302,13 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     out = Tensor(y)
     if p.view:
         _link_view(p, params, args[0], out)
-    if wants_grad and p.rules and mode.enabled:
-        out._node = record(p, args, arrays, out, params)
+    if WANTED in kinds and p.rules and mode.enabled:
+        out._node = recorder(p, p.rules, tuple(kinds))(p, args, arrays, out, params)
         out._requires_grad = True
     return out
 
 
 NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad
-
-
-def record(p: Primitive, args: Sequence[Any], arrays: Sequence[Any], out: Tensor, params: dict[str, Any]) -> Node:
-    """Return the node of one application: edges, what the rules need, and the versions of what they keep."""
-    kinds = tuple(
-        [
-            (WANTED if a._requires_grad else CONSTANT) if isinstance(a, Tensor) else BARE if hasattr(a, "shape") else NUMBER
-            for a in args
-        ]
-    )
-    return recorder(p, p.rules, kinds)(p, args, arrays, out, params)
 
 
 @functools.cache
