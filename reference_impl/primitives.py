@@ -15,9 +15,10 @@ the harness: it registers its own array type here (`register_array_type`) and ru
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ __all__ = [
     "binary",
     "primitive",
     "register_array_type",
+    "replaced_rules",
     "replay",
     "unbroadcast",
 ]
@@ -451,3 +453,28 @@ def register_array_type(cls: type, handler: Callable[[str, tuple[Any, ...], dict
     tape, its rules and its accumulation, runs on it.
     """
     _foreign_types[cls] = handler
+
+
+@contextlib.contextmanager
+def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[None]:
+    """Give a primitive other rules inside the block: to plant a defect, or to follow another framework's conventions.
+
+    For all threads, and for nodes whose backward runs inside the block.
+
+    Args:
+        name: a key of `PRIMITIVES`.
+        rules: one an argument, written as in a declaration.
+
+    Raises:
+        KeyError: there is no such primitive.
+        ValueError: not as many rules as the primitive has.
+    """
+    p = PRIMITIVES[name]
+    if len(rules) != len(p.rules):
+        raise ValueError(f"rules: {name} has {len(p.rules)}, got {len(rules)}")
+    before = p.rules
+    object.__setattr__(p, "rules", tuple(_rule(f, p.arg_names) for f in rules))
+    try:
+        yield
+    finally:
+        object.__setattr__(p, "rules", before)

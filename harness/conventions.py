@@ -1,0 +1,58 @@
+"""What other frameworks return at kinks, as rules: the chain rule under a framework's own conventions is a claim like any.
+
+`following("jax")` swaps the reference's rules for JAX's inside a block, so that a certificate or bound made there holds
+what JAX promises where PyTorch promises something else. Away from kinks both are the same function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from reference_impl.ops.elementwise import abs_, eq, ge, gt, lt, maximum, pow_, where
+from reference_impl.ops.reductions import restore, sum_
+from reference_impl.primitives import replaced_rules
+
+__all__ = ["RULES", "following"]
+
+
+def _jax_abs(ct: Any, x: Any) -> Any:
+    return where(ge(x, 0.0), ct, -ct)
+
+
+def _jax_clamp(ct: Any, x: Any, min: float | None, max: float | None) -> Any:  # noqa: A002 - PyTorch's names
+    """The rule of ``minimum(maximum(x, min), max)``, in which a tie gives each side half."""
+    if max is not None:
+        inner = x if min is None else maximum(x, min)
+        ct = where(gt(inner, max), 0.0, where(eq(inner, max), ct / 2, ct))
+    return ct if min is None else where(lt(x, min), 0.0, where(eq(x, min), ct / 2, ct))
+
+
+def _jax_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool) -> Any:  # noqa: A002
+    """The rules of sqrt(sum(x x)), sum(abs(x)), max(abs(x)) and sum(abs(x)^p)^(1/p): nan where the norm is 0."""
+    ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
+    if ord == 2:
+        return x * (ct / y)
+    if ord == 1:
+        return _jax_abs(ct + 0 * x, x)
+    size = abs_(x)
+    if ord in (math.inf, -math.inf):
+        ties = where(eq(size, y), 0 * x + 1, 0.0)
+        return _jax_abs(ct * (ties / sum_(ties, dim=dim, keepdim=True)), x)
+    return _jax_abs(pow_(size / y, ord - 1) * ct, x)
+
+
+RULES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+    "jax": {"abs": _jax_abs, "clamp": _jax_clamp, "vector_norm": _jax_vector_norm},
+}
+
+
+@contextlib.contextmanager
+def following(backend: str) -> Iterator[None]:
+    """Use the conventions of a backend's framework inside the block; of PyTorch's where it has no rules of its own."""
+    with contextlib.ExitStack() as stack:
+        for name, rule in RULES.get(backend.partition("-")[0], {}).items():
+            stack.enter_context(replaced_rules(name, [rule]))
+        yield
