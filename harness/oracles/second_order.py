@@ -143,10 +143,13 @@ def _on_torch() -> _Engine:
     def leaf(x: Array, wants: bool) -> Any:
         return engine.same_layout(x).requires_grad_(wants)
 
-    # force: PyTorch gives some zeros without memory behind them
-    return _Engine(
-        engine.OPS, leaf, engine.same_layout, engine.torch.autograd.grad, lambda t: t.numpy(force=True).copy()
-    )
+    def array(t: Any) -> Array:
+        # PyTorch gives some zeros without memory behind them, which `numpy(force=True)` reads all the same.
+        with engine.torch.no_grad():
+            dense: Array = engine.torch.zeros(t.shape, dtype=t.dtype).add_(t).numpy()
+        return dense
+
+    return _Engine(engine.OPS, leaf, engine.same_layout, engine.torch.autograd.grad, array)
 
 
 def _double_backward_on_balls(case: Case, directions: Sequence[Array | None]) -> tuple[Any, list[Any]]:
