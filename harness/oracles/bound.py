@@ -11,8 +11,9 @@ Sources of the formulae: N. J. Higham, Accuracy and Stability of Numerical Algor
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,26 @@ def enclose_backend(case: Case, backend: str) -> Bound:
     flushes = load_kernel_errors().flushes_subnormals.get((backend, case.dtype), False)
     convert = functools.partial(_flushed, tiny=float(np.finfo(case.dtype).tiny)) if flushes else BallArray.from_floats
     with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
-        return Bound(*pull_back_balls(case, convert))
+        return Bound(*pull_back_balls(case, convert, _sums_in_any_order))
+
+
+_any_order = False
+
+
+@contextlib.contextmanager
+def _sums_in_any_order() -> Iterator[None]:
+    """Widen sums of two as parts of a longer one, inside the block.
+
+    A tensor that is used several times gets the sum of as many cotangents, and every engine adds them up in an order of
+    its own. So the rounding of a + b is bounded by 2 u (|a| + |b|), which does not shrink where they cancel: enough for
+    three terms in any order, and for more unless they cancel one another repeatedly.
+    """
+    global _any_order
+    _any_order = True
+    try:
+        yield
+    finally:
+        _any_order = False
 
 
 def _flushed(x: Any, *, tiny: float) -> BallArray:
@@ -92,6 +112,9 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
                 cells = as_cells(np.add(cells, inside(args, params, largest, errors.eta(backend, dtype))))
         elif name == "pow" and type(args[1]) is int and 0 <= args[1] <= 2:
             cells = as_cells(np.add(np.multiply(cells, arb(1, u)), eta))
+        elif name == "add" and _any_order:
+            terms = np.add(_magnitude(args[0]).cells, _magnitude(args[1]).cells)
+            cells = as_cells(np.add(np.add(cells, np.multiply(terms, arb(0, 2 * u))), eta))
         else:
             known = elementwise.get(name)
             if known is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -108,13 +109,16 @@ def rounded(program: Program, dtype: str) -> Program:
 
 
 def pull_back_balls(
-    case: Case, convert: Callable[[Array], BallArray] = BallArray.from_floats
+    case: Case,
+    convert: Callable[[Array], BallArray] = BallArray.from_floats,
+    backward: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
     """Run the case on the reference tape with balls for floats; return its values and gradients as balls.
 
     Args:
         case: the program at a point.
         convert: makes balls of float primals and cotangents; exact ones by default.
+        backward: a context for the backward half.
     """
     evaluate = _evaluator(case.program, case.dtype, False)
     inputs = []
@@ -131,7 +135,8 @@ def pull_back_balls(
     wanted = [x for x in inputs if x._requires_grad]
     grads: Sequence[Any] = [None] * len(wanted)
     if roots and wanted:
-        grads = reference_impl.autograd.grad(roots, wanted, seeds, allow_unused=True)
+        with backward():
+            grads = reference_impl.autograd.grad(roots, wanted, seeds, allow_unused=True)
     return tuple(y.array for y in outputs), tuple(None if g is None else g.array for g in grads)
 
 
