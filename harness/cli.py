@@ -131,6 +131,14 @@ _MAX_INCONCLUSIVE = click.option(
     type=click.Path(dir_okay=False),
     help="TOML file of known differences.  [default: the one that comes with Adjudge]",
 )
+@click.option(
+    "--jax-cache",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    envvar="ADJUDGE_JAX_CACHE",
+    show_envvar=True,
+    help="Keep what JAX compiles there: a first run takes longer, another of the same seed about half the time.",
+)
 @_MAX_INCONCLUSIVE
 @_SEED
 @_OUT
@@ -143,6 +151,7 @@ def verify(
     dtypes: tuple[str, ...],
     max_programs: int | None,
     waivers: str | None,
+    jax_cache: str | None,
     max_inconclusive: float,
     seed: int,
     out: str,
@@ -158,7 +167,7 @@ def verify(
     """
     code = _verify(
         budget=budget, chosen=chosen, ops=ops, dtypes=dtypes, max_programs=max_programs, waivers=waivers,
-        max_inconclusive=max_inconclusive, seed=seed, out=out,
+        jax_cache=jax_cache, max_inconclusive=max_inconclusive, seed=seed, out=out,
     )  # fmt: skip
     if not no_report:
         _make_report(out)
@@ -276,7 +285,7 @@ def run(*, budget: float, bench_budget: float, max_inconclusive: float, seed: in
     """
     code = _verify(
         budget=budget, chosen=None, ops=None, dtypes=("float64", "float32"), max_programs=None, waivers=None,
-        max_inconclusive=max_inconclusive, seed=seed, out=out,
+        jax_cache=None, max_inconclusive=max_inconclusive, seed=seed, out=out,
     )  # fmt: skip
     if code != INTERRUPTED:
         # A fresh process: no framework is loaded yet, so its threads can still be set and its import can be timed.
@@ -374,6 +383,7 @@ def _verify(
     dtypes: tuple[str, ...],
     max_programs: int | None,
     waivers: str | None,
+    jax_cache: str | None,
     max_inconclusive: float,
     seed: int,
     out: str,
@@ -393,6 +403,8 @@ def _verify(
     except ValueError as error:
         raise click.UsageError(f"--ops: {error}") from None
     backends = _loadable(_usable(chosen, DEFAULT_BACKENDS), asked_for=chosen is not None)
+    if jax_cache is not None and any(name.startswith("jax") for name in backends):
+        _keep_compilations(jax_cache)
     _check_out(out)
     with Live("judging") as live:
         result = run_verify(
@@ -401,6 +413,17 @@ def _verify(
         )  # fmt: skip
     _keep(out, Run(result.info, verdicts=tuple(result.rows)))
     return _verify_code(result, max_inconclusive)
+
+
+def _keep_compilations(folder: str) -> None:
+    from harness.backends.jax_backend import persist_compilations
+    from harness.records import RecordError, check_writable
+
+    try:
+        check_writable(folder)
+    except RecordError as error:
+        raise _Failed(f"--jax-cache: {str(error).removeprefix('out: ')}") from None
+    persist_compilations(folder)
 
 
 def _verify_code(result: VerifyResult, max_inconclusive: float) -> int:

@@ -231,6 +231,13 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_computed(
     assert str(tmp_path / "file" / "out") in output
 
 
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    (tmp_path / "file").write_text("not a folder")
+    output = refused("verify", "--backends", "jax", "--jax-cache", tmp_path / "file" / "cache", "--out", tmp_path)
+    assert "--jax-cache: cannot write to folder" in output
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), (" 2h ", 7200), (".5", 0.5)])
 @pytest.mark.usefixtures("nothing_is_computed")
 def test_a_budget_is_a_number_with_a_unit(
