@@ -51,14 +51,18 @@ def backward(
         for i, x in enumerate(wanted):
             if not x.requires_grad:
                 raise RuntimeError(f"One of the differentiated Tensors does not require grad (inputs[{i}])")
+        for x in wanted:
+            if not x.is_leaf:
+                x.retain_grad()  # from now on; the sweep adds to its `.grad`
     pending, captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted)
-    if wanted is None:
-        leaves = {t: ct for t, ct in pending.items() if isinstance(t, Tensor)}
-    else:
-        leaves = {x: captured[target_of(x)] for x in wanted if captured.get(target_of(x)) is not None}
-    for leaf, ct in leaves.items():
-        if leaf._requires_grad:
-            _accumulate(leaf, ct, create_graph)
+    arrived = pending if wanted is None else captured
+    before, mode.enabled = mode.enabled, create_graph
+    try:
+        for leaf, ct in arrived.items():
+            if isinstance(leaf, Tensor) and leaf._requires_grad:
+                _accumulate(leaf, ct, create_graph)
+    finally:
+        mode.enabled = before
 
 
 def grad(
@@ -104,7 +108,7 @@ def grad(
             results.append(Tensor(np.zeros_like(x.array)))
         elif ct is None and not allow_unused:
             raise RuntimeError(
-                f"One of the differentiated Tensors appears to not have been used in the graph (inputs[{i}]). Set "
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
                 "allow_unused=True if this is the desired behavior."
             )
         else:
@@ -309,12 +313,13 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
         given = list(cotangents)
     else:
         raise TypeError(f"gradients can be either Tensors, tuples of them or None, but got {type(cotangents).__name__}")
+    for ct in given:
+        if ct is not None and not isinstance(ct, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(ct).__name__}")
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     seeds: list[Any] = []
     for i, (root, ct) in enumerate(zip(roots, given, strict=True)):
-        if ct is not None and not isinstance(ct, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(ct).__name__}")
         if ct is not None and ct.array.shape != root.array.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{i}] has a shape of {ct.shape} and output[{i}] has a shape of {root.shape}."

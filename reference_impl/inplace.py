@@ -84,7 +84,9 @@ def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     """Return the node of a base after `new` was written to the view that `path` leads to."""
     p = PRIMITIVES["view_scatter"]
     make = recorder(p, p.rules, (WANTED if base._requires_grad else CONSTANT, WANTED))
-    return make(p, (base, new), (base.array, new.array), base, {"path": path})
+    node = make(p, (base, new), (base.array, new.array), base, {"path": path})
+    node.frees = True  # it keeps no values, yet PyTorch lets it run once only
+    return node
 
 
 def _adopt(x: Tensor, new: Tensor) -> None:
@@ -99,12 +101,16 @@ def _adopt(x: Tensor, new: Tensor) -> None:
     x._requires_grad = True
 
 
+# Their rules need the old value, of which PyTorch keeps a copy; of the other ops backward refuses to run.
+_NEED_WHAT_THEY_OVERWRITE = ("abs", "pow", "square")
+
+
 def _in_place(op: Callable[..., Any]) -> Callable[..., Tensor]:
     name = op.__name__.rstrip("_")
 
     def method(x: Tensor, *args: Any, **params: Any) -> Tensor:
         check_writable(x)
-        return assign(x, op(x, *args, **params))
+        return assign(x, op(x.clone() if name in _NEED_WHAT_THEY_OVERWRITE and mode.enabled else x, *args, **params))
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"Replace x by `{name}` of it, in place, and return x."
