@@ -29,8 +29,8 @@ from reference_impl.dtypes import (
     set_default_dtype,
     uint8,
 )
-from reference_impl.factories import *  # noqa: F403
-from reference_impl.functions import *  # noqa: F403
+from reference_impl.factories import *
+from reference_impl.functions import *
 from reference_impl import methods as _methods
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type

@@ -165,22 +165,22 @@ def sweep(
                     saved = _as_tensors(node)
                 p, shapes = node.primitive, node.shapes
                 rules, variadic = p.rules, p.variadic
-                for i, target in enumerate(node.edges):
-                    if target is None or (path is not None and target not in path):
+                for i, end in enumerate(node.edges):
+                    if end is None or (path is not None and end not in path):
                         continue
                     rule, values = rules[0 if variadic else i].function, saved[i]
                     # A call with a star costs three times a plain one, and nearly every rule needs one value.
                     part = rule(ct, values[0]) if len(values) == 1 else rule(ct, *values) if values else rule(ct)
                     if shapes is not None:
                         part = unbroadcast(part, shapes[i])
-                    if target not in pending:
-                        pending[target] = part
-                    elif target in ours:
-                        pending[target] += part
+                    if end not in pending:
+                        pending[end] = part
+                    elif end in ours:
+                        pending[end] += part
                     else:
-                        pending[target] = total = pending[target] + part
+                        pending[end] = total = pending[end] + part
                         if type(total) is np.ndarray:
-                            ours.add(target)
+                            ours.add(end)
                 if node.frees and not retain:
                     node.saved = None
             for target in [t for t in pending if isinstance(t, Tensor)]:
@@ -268,7 +268,9 @@ def _run_tensor_hooks(hooks: dict[Any, Callable[[Tensor], Tensor | None]], ct: A
         if result.shape != given.shape:
             raise RuntimeError(f"hook '{hook.__name__}' has changed the size of value: {list(result.shape)}")
         if result.dtype is not given.dtype:
-            raise RuntimeError(f"hook '{hook.__name__}' has changed the type of value (was {given.dtype} got {result.dtype})")
+            raise RuntimeError(
+                f"hook '{hook.__name__}' has changed the type of value (was {given.dtype} got {result.dtype})"
+            )
         ct = result if create_graph else result.array
     return ct
 
@@ -329,7 +331,11 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
                 raise RuntimeError(
                     f"grad can be implicitly created only for scalar outputs, but output[{i}] has shape {list(root.shape)}"
                 )
-            ct = Tensor(np.ones(root.array.shape, root.array.dtype) if type(root.array) is np.ndarray else root.array * 0.0 + 1.0)
+            ct = Tensor(
+                np.ones(root.array.shape, root.array.dtype)
+                if type(root.array) is np.ndarray
+                else root.array * 0.0 + 1.0
+            )
         elif type(ct.array) is np.ndarray and ct.array.dtype != root.array.dtype:
             ct = Tensor(ct.array.astype(root.array.dtype))
         seeds.append(ct)

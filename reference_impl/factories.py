@@ -112,15 +112,23 @@ def _shape(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
     return tuple(int(n) for n in size)
 
 
-def _filler(name: str, fill: Callable[[tuple[int, ...]], Any], doc: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+def _filler(
+    name: str, fill: Callable[[tuple[int, ...]], Any], doc: str
+) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
     def factory(
-        *sizes: Any, size: Shape | None = None, dtype: DType | None = None, requires_grad: bool = False, device: Any = None
+        *sizes: Any,
+        size: Shape | None = None,
+        dtype: DType | None = None,
+        requires_grad: bool = False,
+        device: Any = None,
     ) -> Tensor:
         array = np.asarray(fill(_shape(sizes, size)))
         return _leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
 
     def like(x: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-        return _leaf(np.asarray(fill(tuple(x.shape))).astype(x.array.dtype if dtype is None else dtype.numpy), requires_grad)
+        return _leaf(
+            np.asarray(fill(tuple(x.shape))).astype(x.array.dtype if dtype is None else dtype.numpy), requires_grad
+        )
 
     factory.__name__ = factory.__qualname__ = name
     factory.__doc__ = f"Return a tensor {doc}."
@@ -161,7 +169,9 @@ def arange(
     return _leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
     """Return `steps` evenly spaced numbers from start to end, both included."""
     return _leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference_impl.dtypes import DType
+from reference_impl.dtypes import DType, from_numpy_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl.ops import contraction, elementwise, indexing, movement, reductions
 from reference_impl.ops.contraction import dot, matmul, outer
@@ -53,6 +53,129 @@ from reference_impl.ops.movement import transpose, tril, triu, unsqueeze
 from reference_impl.ops.reductions import Dim
 from reference_impl.primitives import PRIMITIVES, apply
 from reference_impl.tensor import Tensor
+
+__all__ = [
+    "ValuesIndices",
+    "abs",
+    "absolute",
+    "add",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "arctan",
+    "arctan2",
+    "argmax",
+    "argmin",
+    "atan",
+    "atan2",
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "clamp",
+    "clip",
+    "clone",
+    "concat",
+    "concatenate",
+    "contiguous",
+    "cos",
+    "cosh",
+    "cumsum",
+    "detach",
+    "div",
+    "divide",
+    "dot",
+    "eq",
+    "equal",
+    "exp",
+    "expand",
+    "expand_as",
+    "expm1",
+    "flatten",
+    "flip",
+    "floor",
+    "gather",
+    "ge",
+    "getitem",
+    "greater",
+    "greater_equal",
+    "gt",
+    "index_select",
+    "is_tensor",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log_softmax",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logsumexp",
+    "lt",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mm",
+    "mul",
+    "multiply",
+    "mv",
+    "narrow",
+    "ne",
+    "neg",
+    "negative",
+    "norm",
+    "not_equal",
+    "numel",
+    "outer",
+    "permute",
+    "pow",
+    "prod",
+    "reciprocal",
+    "relu",
+    "reshape",
+    "result_type",
+    "rsqrt",
+    "select",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "softmax",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "sub",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "t",
+    "take_along_dim",
+    "tan",
+    "tanh",
+    "to",
+    "transpose",
+    "tril",
+    "triu",
+    "true_divide",
+    "unbind",
+    "unsqueeze",
+    "var",
+    "vector_norm",
+    "view",
+    "where",
+]
 
 abs = elementwise.abs_
 div = divide = true_divide = elementwise.div
@@ -110,7 +233,8 @@ clip = clamp
 
 def floor(input: Tensor) -> Tensor:
     """The largest integer not above; gradient 0."""
-    return elementwise.overwrite(input, Tensor(np.floor(input.array)))
+    out: Tensor = elementwise.overwrite(input, Tensor(np.floor(input.array)))
+    return out
 
 
 def isnan(input: Tensor) -> Tensor:
@@ -280,14 +404,18 @@ def log_softmax(input: Tensor, dim: int) -> Tensor:
     return out
 
 
-def var(input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False) -> Tensor:
+def var(
+    input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False
+) -> Tensor:
     """The variance over all elements, or over `dim`, with n - correction in the denominator."""
     correction = correction if unbiased is None else int(unbiased)
     out: Tensor = reductions.var(input, dim=_dims(input, dim), correction=correction, keepdim=keepdim)
     return out
 
 
-def std(input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False) -> Tensor:
+def std(
+    input: Tensor, dim: Any = None, *, correction: int = 1, unbiased: bool | None = None, keepdim: bool = False
+) -> Tensor:
     """The square root of `var`."""
     out: Tensor = sqrt(var(input, dim, correction=correction, unbiased=unbiased, keepdim=keepdim))
     return out
@@ -431,7 +559,11 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 def split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """The tensor cut along `dim` into pieces of one size, or of the sizes in a list."""
     n = input.array.shape[dim]
-    sizes = [builtins.min(split_size, n - i) for i in range(0, n, split_size)] if isinstance(split_size, int) else split_size
+    sizes = (
+        [builtins.min(split_size, n - i) for i in range(0, n, split_size)]
+        if isinstance(split_size, int)
+        else split_size
+    )
     if builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n}, but got split_sizes={sizes}")
     starts = [builtins.sum(sizes[:i]) for i in range(len(sizes))]
@@ -470,7 +602,7 @@ def _index_array(index: Any) -> Any:
 
 
 def _in_range(name: str, index: Any, n: int) -> Any:
-    if index.size and not (0 <= index.min() and index.max() < n):
+    if index.size and not (index.min() >= 0 and index.max() < n):
         bad = index.min() if index.min() < 0 else index.max()
         raise IndexError(f"{name}(): index {bad} is out of bounds for dimension with size {n}")
     return index
@@ -538,8 +670,6 @@ def contiguous(input: Tensor) -> Tensor:
 
 def result_type(a: Any, b: Any) -> DType:
     """Return the dtype that an operation on a and b gives."""
-    from reference_impl.dtypes import from_numpy_dtype
-
     both = [x for x in (a, b) if isinstance(x, Tensor)]
     return from_numpy_dtype(
         _result_dtype(
@@ -593,11 +723,3 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     if x.array.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
     return iter(unbind(x, 0))
-
-
-__all__ = [
-    name
-    for name, value in list(globals().items())
-    if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith("reference_impl.")
-    if name not in ("DType", "Tensor", "apply", "iterate")
-]

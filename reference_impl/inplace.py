@@ -20,7 +20,16 @@ from reference_impl.tensor import Node, Path, Tensor, refresh
 
 __all__ = ["IN_PLACE", "assign", "check_writable", "set_item"]
 
-_NAMES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte", "b1": "Bool"}
+_NAMES = {
+    "f4": "Float",
+    "f8": "Double",
+    "i8": "Long",
+    "i4": "Int",
+    "i2": "Short",
+    "i1": "Char",
+    "u1": "Byte",
+    "b1": "Bool",
+}
 
 
 def check_writable(x: Tensor) -> None:
@@ -42,7 +51,8 @@ def check_writable(x: Tensor) -> None:
         if x._requires_grad and x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     array = x.array
-    if not array.flags.writeable or any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+    repeats = array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+    if repeats or not array.flags.writeable:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
@@ -56,9 +66,7 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
         RuntimeError: `new` has another shape, or a dtype that does not cast to x's.
     """
     if new.array.shape != x.array.shape:
-        raise RuntimeError(
-            f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(new.shape)}"
-        )
+        raise RuntimeError(f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(new.shape)}")
     if new.array.dtype != x.array.dtype:
         if "biuf".index(new.array.dtype.kind) > max("biuf".index(x.array.dtype.kind), 2 * (x.array.dtype.kind in "iu")):
             raise RuntimeError(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import dtypes, engine, factories, functions as F, inplace
+from reference_impl import dtypes, engine, factories, inplace
+from reference_impl import functions as F
 from reference_impl.hooks import register_hook
 from reference_impl.ops import elementwise
 from reference_impl.primitives import binary
@@ -18,12 +19,18 @@ from reference_impl.tensor import Tensor
 __all__ = ["METHODS"]
 
 METHODS = (
-    *("abs absolute add all allclose amax amin any argmax argmin atan atan2 broadcast_to chunk clamp clip clone").split(),
-    *("contiguous cos cosh cumsum div divide dot eq equal exp expand expand_as expm1 flatten flip floor gather ge").split(),
+    *(
+        "abs absolute add all allclose amax amin any argmax argmin atan atan2 broadcast_to chunk clamp clip clone"
+    ).split(),
+    *(
+        "contiguous cos cosh cumsum div divide dot eq equal exp expand expand_as expm1 flatten flip floor gather ge"
+    ).split(),
     *("greater greater_equal gt index_select isfinite isinf isnan le less less_equal log log1p log_softmax").split(),
     *("logaddexp logical_and logical_not logical_or logsumexp lt matmul max maximum mean min minimum mm mul").split(),
     *("multiply mv narrow ne neg negative norm not_equal outer permute pow prod reciprocal relu reshape rsqrt").split(),
-    *("select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim").split(),
+    *(
+        "select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim"
+    ).split(),
     *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
 )
 
@@ -91,12 +98,15 @@ def _float(x: Tensor) -> Tensor:
 def _install() -> None:
     for name in METHODS:
         setattr(Tensor, name, getattr(F, name))
-    setattr(Tensor, "where", _where)
     for name, function in inplace.IN_PLACE.items():
         setattr(Tensor, name, function)
-    for name, function in {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": F.div}.items():
+    for name, function in {
+        "add": elementwise.add,
+        "sub": elementwise.sub,
+        "mul": elementwise.mul,
+        "truediv": F.div,
+    }.items():
         setattr(Tensor, f"__{name}__", _elementwise_operator(function))
-    Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__
     for name, function in {"sub": F.sub, "truediv": F.div}.items():
         setattr(Tensor, f"__r{name}__", _reflected(function))
     for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
@@ -105,10 +115,13 @@ def _install() -> None:
         setattr(Tensor, f"__{name}__", _operator(function))
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
-    setattr(Tensor, "__itruediv__", _augmented("div_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _elementwise_operator(getattr(F, name)))
     more: dict[str, Any] = {
+        "where": _where,
+        "__radd__": Tensor.__add__,
+        "__rmul__": Tensor.__mul__,
+        "__itruediv__": _augmented("div_"),
         "__neg__": F.neg,
         "__pos__": lambda x: x,
         "__abs__": F.abs,

@@ -107,6 +107,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
         mode.enabled = self._enabled
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function."""
         mode.enabled = self._at_call  # as a decorator it changes the mode inside the function only
         return super().__call__(function)
 

@@ -322,7 +322,9 @@ def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> C
 
         Node(p, (args[0]._node or args[0], args[1]._node or args[1]), ((arrays[1],), (arrays[0],)), versions, shapes, True)
     """
-    edges, saved, kept = [], [], []
+    edges: list[str] = []
+    saved: list[str] = []
+    kept: list[int] = []
     for i, kind in enumerate(kinds):
         needs = ""
         if kind == WANTED:

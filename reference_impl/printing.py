@@ -61,7 +61,8 @@ def _edges(array: Any) -> Any:
 
 def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool) -> str:
     if array.ndim == 0:
-        return cell(array[()])
+        number: str = cell(array[()])
+        return number
     n = len(array)
     cut = summarise and n > 2 * _EDGE
     places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))

@@ -66,7 +66,18 @@ class Node:
         retain: a weak reference to the tensor whose `.grad` wants the cotangent, or None.
     """
 
-    __slots__ = ("__weakref__", "edges", "frees", "hooks", "number", "primitive", "retain", "saved", "shapes", "versions")
+    __slots__ = (
+        "__weakref__",
+        "edges",
+        "frees",
+        "hooks",
+        "number",
+        "primitive",
+        "retain",
+        "saved",
+        "shapes",
+        "versions",
+    )
 
     def __init__(
         self,
@@ -243,7 +254,9 @@ class Tensor:
             self._grad = None
             return
         if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+            )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.dtype is not self.dtype:
@@ -396,9 +409,7 @@ class Tensor:
             RuntimeError: the tensor requires grad.
         """
         if self.requires_grad:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
-            )
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

@@ -127,7 +127,14 @@ def logical_not(x: Any) -> Any:
 # -- choosing
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct: ct, lambda ct, condition: where(condition, ct, 0.0), lambda ct, condition: where(condition, 0.0, ct)])
+@primitive(
+    ELEMENTWISE,
+    vjps=[
+        lambda ct: ct,
+        lambda ct, condition: where(condition, ct, 0.0),
+        lambda ct, condition: where(condition, 0.0, ct),
+    ],
+)
 def where(condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds, else b. The branch not taken gets gradient 0, which times its own inf is nan."""
     return np.where(condition, a, b)
@@ -313,7 +320,9 @@ def log1p(x: Any) -> Any:
     return np.log1p(x)
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, a, b: ct / (1 + exp(b - a)), lambda ct, a, b: ct / (1 + exp(a - b))], floats=True)
+@primitive(
+    ELEMENTWISE, vjps=[lambda ct, a, b: ct / (1 + exp(b - a)), lambda ct, a, b: ct / (1 + exp(a - b))], floats=True
+)
 def logaddexp(a: Any, b: Any) -> Any:
     """log(exp(a) + exp(b)) without overflow."""
     return np.logaddexp(a, b)

@@ -8,7 +8,18 @@ import numpy as np
 
 from reference_impl.primitives import INDEXING, primitive, unbroadcast
 
-__all__ = ["gather", "getitem", "getitem_adjoint", "index_add", "index_put", "index_select", "is_basic", "plain_index", "scatter_add", "with_ellipsis"]
+__all__ = [
+    "gather",
+    "getitem",
+    "getitem_adjoint",
+    "index_add",
+    "index_put",
+    "index_select",
+    "is_basic",
+    "plain_index",
+    "scatter_add",
+    "with_ellipsis",
+]
 
 
 @primitive(INDEXING, vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)], view=True)
@@ -30,16 +41,13 @@ def getitem_adjoint(x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
 
 
 def _for_numpy(index: Any) -> Any:
-    """Return a basic index with an Ellipsis, of which NumPy makes a 0-d view where it would make a number; others as they are."""
+    """Return a basic index with an Ellipsis, so that NumPy makes a 0-d view where it would make a number; else the index."""
     return with_ellipsis(index) if is_basic(index) else index
 
 
 def is_basic(index: Any) -> bool:
     """Tell whether an index is made of integers, slices, None and Ellipsis alone, so that NumPy gives a view."""
-    for item in index if isinstance(index, tuple) else (index,):
-        if type(item) not in _BASIC:
-            return False
-    return True
+    return {type(item) for item in index} <= _BASIC if isinstance(index, tuple) else type(index) in _BASIC
 
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})

@@ -7,11 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl.primitives import MOVEMENT, apply, primitive, unbroadcast
 from reference_impl.ops.elementwise import zeros_like
 from reference_impl.ops.indexing import getitem
+from reference_impl.primitives import MOVEMENT, apply, primitive, unbroadcast
 
-__all__ = ["cat", "expand", "flip", "permute", "reshape", "squeeze", "stack", "transpose", "tril", "triu", "unsqueeze", "view_scatter"]
+__all__ = [
+    "cat",
+    "expand",
+    "flip",
+    "permute",
+    "reshape",
+    "squeeze",
+    "stack",
+    "transpose",
+    "tril",
+    "triu",
+    "unsqueeze",
+    "view_scatter",
+]
 
 
 @primitive(MOVEMENT, vjps=[lambda ct, x_shape: reshape(ct, shape=x_shape)], view=True)

@@ -7,12 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl.ops.elementwise import eq, exp, ne, pow_, sign, where, zeros_like
 from reference_impl.ops.elementwise import abs_ as absolute
+from reference_impl.ops.elementwise import eq, exp, ne, pow_, sign, where, zeros_like
 from reference_impl.ops.movement import expand, flip, reshape
 from reference_impl.primitives import REDUCTION, primitive
 
-__all__ = ["amax", "amin", "cumsum", "log_softmax", "logsumexp", "mean", "prod", "softmax", "sum_", "var", "vector_norm"]
+__all__ = [
+    "amax",
+    "amin",
+    "cumsum",
+    "log_softmax",
+    "logsumexp",
+    "mean",
+    "prod",
+    "softmax",
+    "sum_",
+    "var",
+    "vector_norm",
+]
 
 Dim = int | tuple[int, ...] | None
 
@@ -51,12 +63,16 @@ def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     return x.sum(axis=dim, keepdims=keepdim)
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / count(x_shape, dim), x_shape, dim, keepdim)])
+@primitive(
+    REDUCTION,
+    vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / max(count(x_shape, dim), 1), x_shape, dim, keepdim)],
+)
 def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The arithmetic mean; nan of nothing."""
     if x.dtype.kind != "f":
         raise RuntimeError(
-            f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {x.dtype}"
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {x.dtype}"
         )
     n = count(x.shape, dim)
     total = x.sum(axis=dim, keepdims=keepdim)
@@ -75,13 +91,17 @@ def ones_like(x: Any) -> Any:
     return zeros_like(x) + 1
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly")
+@primitive(
+    REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly"
+)
 def amax(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The largest element, nan if there is one."""
     return x.max(axis=dim, keepdims=keepdim)
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly")
+@primitive(
+    REDUCTION, vjps=[lambda ct, x, y, dim, keepdim: _to_extremes(ct, x, y, dim, keepdim)], kinks="ties: shared evenly"
+)
 def amin(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The smallest element, nan if there is one."""
     return x.min(axis=dim, keepdims=keepdim)
@@ -95,7 +115,10 @@ def _product_of_others(x: Any, dim: int | None) -> Any:
     flat = reshape(x, shape=(-1,)) if dim is None else x
     axis = 0 if dim is None else dim % x.ndim
     n = flat.shape[axis]
-    wide = expand(reshape(flat, shape=(*flat.shape[:axis], 1, *flat.shape[axis:])), shape=(*flat.shape[:axis], n, *flat.shape[axis:]))
+    wide = expand(
+        reshape(flat, shape=(*flat.shape[:axis], 1, *flat.shape[axis:])),
+        shape=(*flat.shape[:axis], n, *flat.shape[axis:]),
+    )
     eye = np.eye(n, dtype=bool).reshape((n, n) + (1,) * (flat.ndim - axis - 1))
     return reshape(prod(where(eye, 1.0, wide), dim=axis + 1), shape=tuple(x.shape))
 
@@ -120,7 +143,10 @@ def prod(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
     return x.prod(axis=dim, keepdims=keepdim)
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim: flip(cumsum(flip(ct, dims=(dim,)), dim=dim), dims=(dim,)) if x_shape else ct])
+@primitive(
+    REDUCTION,
+    vjps=[lambda ct, x_shape, dim: flip(cumsum(flip(ct, dims=(dim,)), dim=dim), dims=(dim,)) if x_shape else ct],
+)
 def cumsum(x: Any, *, dim: int) -> Any:
     """Running sums along `dim`."""
     return np.cumsum(x, axis=dim) if x.ndim else np.array(x)
@@ -168,8 +194,10 @@ def log_softmax(x: Any, *, dim: int) -> Any:
 @primitive(
     REDUCTION,
     vjps=[
-        lambda ct, x, dim, correction, keepdim: restore(ct, x.shape, dim, keepdim)
-        * ((x - mean(x, dim=dim, keepdim=True)) * 2 / max(count(x.shape, dim) - correction, 0))
+        lambda ct, x, dim, correction, keepdim: (
+            restore(ct, x.shape, dim, keepdim)
+            * ((x - mean(x, dim=dim, keepdim=True)) * 2 / max(count(x.shape, dim) - correction, 0))
+        )
     ],
 )
 def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Any:
@@ -201,9 +229,7 @@ def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> A
 def vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
     """The p-norm of the elements, p = `ord`. Source of the gradient: differentiate y^p = sum |x|^p."""
     if x.dtype.kind != "f":
-        raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}"
-        )
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {x.dtype}")
     if ord == 2:
         wide = x.astype(np.float64)  # the square of a float32 leaves its range early
         return np.sqrt((wide * wide).sum(axis=dim, keepdims=keepdim)).astype(x.dtype)
