@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from inspect import Parameter, Signature
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,16 @@ import numpy as np
 from harness.backends import Engine, get
 from harness.cases import Case, Outcome, Thunk
 from harness.programs import Program
-from reference_impl.primitives import ELEMENTWISE, MOVEMENT, PRIMITIVES, REDUCTION, Primitive, Rule, apply
+from reference_impl.primitives import (
+    ELEMENTWISE,
+    MOVEMENT,
+    PRIMITIVES,
+    REDUCTION,
+    Primitive,
+    Rule,
+    apply,
+    replaced_rules,
+)
 from reference_impl.tensor import Tensor
 
 __all__ = [
@@ -136,20 +146,19 @@ def defects(name: str, factors: Sequence[float] = FACTORS) -> tuple[Defect, ...]
 @contextmanager
 def planted(defect: Defect) -> Iterator[None]:
     """Let the tape use the wrong rule inside the block."""
-    with with_rules(defect.primitive, wrong_rules(defect)):
+    with replaced_rules(defect.primitive, [_as_declared(rule) for rule in wrong_rules(defect)]):
         yield
 
 
-@contextmanager
-def with_rules(name: str, rules: tuple[Rule, ...]) -> Iterator[None]:
-    """Replace the rules of a primitive inside the block."""
-    p = PRIMITIVES[name]
-    before = p.rules
-    object.__setattr__(p, "rules", rules)
-    try:
-        yield
-    finally:
-        object.__setattr__(p, "rules", before)
+def _as_declared(rule: Rule) -> Callable[..., Any]:
+    """The rule's function with parameters named as a declaration names them."""
+
+    def function(*given: Any) -> Any:
+        return rule.function(*given)
+
+    names = ("ct", *rule.needs)
+    function.__signature__ = Signature([Parameter(n, Parameter.POSITIONAL_ONLY) for n in names])  # type: ignore[attr-defined]  # functions carry attributes at run time
+    return function
 
 
 def wrong_rules(defect: Defect) -> tuple[Rule, ...]:
