@@ -54,7 +54,7 @@ __all__ = ["check_ops", "generate", "random_program"]
 Choose = Callable[[int], int]
 T = TypeVar("T")
 
-WILD: Final = 16  # one program in so many ignores domains and LIMIT
+WILD: Final = 32  # one program in so many ignores domains and LIMIT
 SCALARS: Final = (2.0, 0.5, -1.0, 3.0, 2, -0.5, 1.0, 0.1, -3, 1e-3, 1.5, 0.0)
 
 _WEIGHTS: Final = {"where": 3, "matmul": 3, "detach": 2, "sum": 2, "mul": 2, "add": 2, "cat": 2, "getitem": 2}
