@@ -47,7 +47,6 @@ __all__ = [
     "all_defects",
     "defects",
     "planted",
-    "with_rules",
     "wrong_rules",
 ]
 
