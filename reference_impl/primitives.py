@@ -29,17 +29,20 @@ from reference_impl.modes import mode
 from reference_impl.tensor import Node, Path, Tensor, View, _foreign_types, refresh
 
 __all__ = [
+    "CONSTANT",
     "CONTRACTION",
     "ELEMENTWISE",
     "INDEXING",
     "MOVEMENT",
     "PRIMITIVES",
     "REDUCTION",
+    "WANTED",
     "Primitive",
     "Rule",
     "apply",
     "binary",
     "primitive",
+    "recorder",
     "register_array_type",
     "replaced_rules",
     "replay",
@@ -461,7 +464,8 @@ def register_array_type(cls: type, handler: Callable[[str, tuple[Any, ...], dict
 def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[None]:
     """Give a primitive other rules inside the block: to plant a defect, or to follow another framework's conventions.
 
-    For all threads, and for nodes whose backward runs inside the block.
+    For all threads, and for what is recorded and run backward inside the block: a node keeps what the rules of its day
+    name.
 
     Args:
         name: a key of `PRIMITIVES`.
@@ -470,6 +474,13 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
     Raises:
         KeyError: there is no such primitive.
         ValueError: not as many rules as the primitive has.
+
+    >>> import reference_impl as torch
+    >>> x = torch.tensor([-1.0, 0.0, 1.0], requires_grad=True)
+    >>> with replaced_rules("relu", [lambda ct, x: ct * (x >= 0)]):
+    ...     torch.relu(x).sum().backward()
+    >>> x.grad
+    tensor([0., 1., 1.])
     """
     p = PRIMITIVES[name]
     if len(rules) != len(p.rules):

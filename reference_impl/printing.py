@@ -61,8 +61,7 @@ def _edges(array: Any) -> Any:
 
 def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool) -> str:
     if array.ndim == 0:
-        number: str = cell(array[()])
-        return number
+        return cell(array[()])
     n = len(array)
     cut = summarise and n > 2 * _EDGE
     places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))
@@ -72,7 +71,7 @@ def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
     parts = ["..." if i is None else _nested(array[i], cell, indent + 1, summarise) for i in places]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+    return "[" + ("," + "\n" * int(array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
 def _formatter(array: Any) -> Callable[[Any], str]:
