@@ -42,7 +42,8 @@ def test_vjp_of_any_cotangent_equals_the_certificate(name: str) -> None:
 
 @pytest.mark.skipif("jax-jit" not in AVAILABLE, reason="JAX is not installed")
 def test_vjp_of_compiled_programs_equals_the_certificate() -> None:
-    backend, tally = backends.get("jax-jit"), Tally()
+    # Few programs, each at many points: one that is at a kink everywhere (maximum(x, x)) weighs a lot.
+    backend, tally = backends.get("jax-jit"), Tally(most_undecided=0.6)
 
     @share(0.1)
     @given(programs(max_instrs=6))
