@@ -186,7 +186,8 @@ def clamp(x: Any, *, min: float | None = None, max: float | None = None) -> Any:
     return x if max is None else np.minimum(x, max)
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, y: where(le(y, 0.0), 0.0, ct)], kinks="x = 0: 0")
+# Where y <= 0 it is 0: taking it, and not a constant, makes the second derivative zeros, as PyTorch's is, and not None.
+@primitive(ELEMENTWISE, vjps=[lambda ct, y: where(le(y, 0.0), y, ct)], kinks="x = 0: 0")
 def relu(x: Any) -> Any:
     """max(x, 0)."""
     return np.maximum(x, 0)
