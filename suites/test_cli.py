@@ -163,12 +163,14 @@ def test_a_stopped_run_keeps_and_reports_what_it_has(number: signal.Signals, tmp
     import pty
 
     words = ["verify", "--backends", "reference", "--budget", "10m", "--out", str(tmp_path)]
+    # A shell that starts tests in the background has SIGINT ignored.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{listen}; from harness.cli import main; main()"
     controller, terminal = pty.openpty()
     with open(tmp_path / "stdout", "w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from harness.cli import main; main()", *words],
+            [sys.executable, "-c", code, *words],
             stdout=output, stderr=terminal, env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
     os.close(terminal)
     shown, sent = "", False
@@ -311,7 +313,7 @@ def test_a_wrong_value_in_bench_ends_with_1(tmp_path: Path) -> None:
 
 def test_run_puts_verdicts_and_timings_on_one_page(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["--budget", "3s", "--bench-budget", "3s", "--max-inconclusive", "100", "--out", str(out)]
+    words = ["--budget", "3s", "--bench-budget", "20s", "--max-inconclusive", "100", "--out", str(out)]
     command = [sys.executable, "-m", "harness", "run", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     runs = read_dataset(out).runs
