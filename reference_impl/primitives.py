@@ -316,7 +316,7 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
 NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> Callable[..., Node]:
     """Return the function that makes the node of an application whose arguments are of these kinds.
 
@@ -345,6 +345,8 @@ def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> C
         shapes = f"None if {' == '.join(arrays)} else ({', '.join(lengths)})"
     # A number counts as saved, too: a node that kept one cannot run twice.
     words = f"Node(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
+    if p.variadic:
+        words = f"(lambda shapes: {words})(tuple([a.shape for a in arrays]))"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
     return made
 
@@ -356,7 +358,7 @@ def _place(p: Primitive, name: str, i: int) -> str:
     if name in p.params:
         return f"params[{name!r}]"
     if p.variadic:
-        return {"i": str(i), "shapes": "tuple([a.shape for a in arrays])"}[name]
+        return {"i": str(i), "shapes": "shapes"}[name]
     if name in p.arg_names:
         return f"arrays[{p.arg_names.index(name)}]"
     argument, _, what = name.rpartition("_")

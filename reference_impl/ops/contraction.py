@@ -91,4 +91,4 @@ def matmul(a: Any, b: Any) -> Any:
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({'x'.join(map(str, a.shape))} and {'x'.join(map(str, b.shape))})"
         )
-    return np.matmul(a, b)
+    return a.dot(b) if a.ndim <= 2 and b.ndim <= 2 else np.matmul(a, b)  # the same sums; `dot` starts twice as fast

@@ -47,7 +47,7 @@ def _for_numpy(index: Any) -> Any:
 
 def is_basic(index: Any) -> bool:
     """Tell whether an index is made of integers, slices, None and Ellipsis alone, so that NumPy gives a view."""
-    return {type(item) for item in index} <= _BASIC if isinstance(index, tuple) else type(index) in _BASIC
+    return _BASIC.issuperset(map(type, index if isinstance(index, tuple) else (index,)))
 
 
 _BASIC = frozenset({int, slice, type(None), type(Ellipsis)})

@@ -96,7 +96,7 @@ def triu(x: Any, *, diagonal: int = 0) -> Any:
 
 def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> Any:
     dim %= len(shapes[i])
-    start = sum(s[dim] for s in shapes[:i])
+    start = sum([s[dim] for s in shapes[:i]])
     return getitem(ct, index=(slice(None),) * dim + (slice(start, start + shapes[i][dim]),))
 
 
