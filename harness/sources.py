@@ -71,9 +71,10 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
     text = "\n".join([*loads, *steps, *tail])
     if re.search(r"\b(inf|nan)\b", text):
         head.append('inf, nan = float("inf"), float("nan")')
-    room = MAX_LINES - len(head) - 1 - len(tail)
+    opening = [loads.pop()] if loads and loads[-1].endswith(":") else []  # a def shares its line with nothing
+    room = MAX_LINES - len(head) - 1 - len(opening) - len(tail)
     load_lines = min(len(loads), max(room - len(steps), room // 3, 1))
-    lines = [*head, "", *_packed(loads, load_lines), *_packed(steps, max(room - load_lines, 1)), *tail]
+    lines = [*head, "", *_packed(loads, load_lines), *opening, *_packed(steps, max(room - load_lines, 1)), *tail]
     return "\n".join(lines) + "\n"
 
 

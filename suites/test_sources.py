@@ -184,6 +184,19 @@ def test_the_scripts_of_an_op_mean_what_pytorch_means(op: str, framework: str) -
         assert left.value.code is None
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("inputs", [1, 8, 20, 30])
+def test_a_script_of_many_inputs_keeps_to_forty_lines(inputs: int, framework: str) -> None:
+    sums = [Instr("add", (0, 1) if k == 1 else (inputs + k - 2, k)) for k in range(1, inputs)]
+    sines = [Instr("sin", (k,)) for k in range(inputs)]
+    n = inputs + len(sums) + len(sines)
+    case = point(Program((Spec((2,)),) * inputs, (*sums, *sines), tuple(range(inputs, n))))
+    for expected in (None, [(np.zeros(2), 1.0)] * inputs):
+        source = to_source(case, framework, expected=expected)
+        assert len(source.splitlines()) <= MAX_LINES
+        compile(source, "<script>", "exec")
+
+
 def test_wrong_use_is_refused_with_the_argument() -> None:
     with pytest.raises(ValueError, match="framework is 'tensorflow'"):
         to_source(sample(), "tensorflow")
