@@ -22,7 +22,7 @@ def _jax_abs(ct: Any, x: Any) -> Any:
     return where(ge(x, 0.0), ct, -ct)
 
 
-def _jax_clamp(ct: Any, x: Any, min: float | None, max: float | None) -> Any:  # noqa: A002 - PyTorch's names
+def _jax_clamp(ct: Any, x: Any, min: float | None, max: float | None) -> Any:
     """The rule of ``minimum(maximum(x, min), max)``, in which a tie gives each side half."""
     if max is not None:
         inner = x if min is None else maximum(x, min)
@@ -30,7 +30,7 @@ def _jax_clamp(ct: Any, x: Any, min: float | None, max: float | None) -> Any:  #
     return ct if min is None else where(lt(x, min), 0.0, where(eq(x, min), ct / 2, ct))
 
 
-def _jax_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool) -> Any:  # noqa: A002
+def _jax_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool) -> Any:
     """The rules of sqrt(sum(x x)), sum(abs(x)), max(abs(x)) and sum(abs(x)^p)^(1/p): nan where the norm is 0."""
     ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
     if ord == 2:

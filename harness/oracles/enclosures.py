@@ -269,7 +269,7 @@ def _relu(c: arb) -> arb:
     return hull(_ZERO, c.upper()) if c.is_finite() else c.max(_ZERO)
 
 
-def _clamp(x: BallArray, *, min: float | None = None, max: float | None = None) -> BallArray:  # noqa: A002
+def _clamp(x: BallArray, *, min: float | None = None, max: float | None = None) -> BallArray:
     low = None if min is None else arb(min)
     high = None if max is None else arb(max)
     cells = []
@@ -498,7 +498,7 @@ def _index_select(x: A, *, dim: int, index: Any) -> A:
     taken = _integers(index)
     return x.like(
         np.take(x.cells if x.ndim else x.cells.reshape(1), np.atleast_1d(taken), axis=dim).reshape(
-            x.shape[: dim % x.ndim] + (taken.size,) + x.shape[dim % x.ndim + 1 :] if x.ndim else ()
+            (*x.shape[: dim % x.ndim], taken.size, *x.shape[dim % x.ndim + 1 :]) if x.ndim else ()
         )
     )
 
@@ -706,7 +706,7 @@ def _var(x: A, *, dim: Dims = None, correction: float = 1, keepdim: bool = False
     return restored(x, dim, shape, results, keepdim)
 
 
-def _vector_norm(x: BallArray, *, ord: float = 2.0, dim: Dims = None, keepdim: bool = False) -> BallArray:  # noqa: A002
+def _vector_norm(x: BallArray, *, ord: float = 2.0, dim: Dims = None, keepdim: bool = False) -> BallArray:
     shape, rows = lanes(_abs(x) if math.isinf(ord) else x, dim)
     return restored(x, dim, shape, [_norm(cells, float(ord)) for cells in rows], keepdim)
 
