@@ -412,6 +412,8 @@ def _verify(
             known_differences=known, command=_command(), progress=live.verify(budget, max_programs),
         )  # fmt: skip
     _keep(out, Run(result.info, verdicts=tuple(result.rows)))
+    if result.failure is not None:
+        raise result.failure  # with the rows kept
     return _verify_code(result, max_inconclusive)
 
 

@@ -26,7 +26,12 @@ __all__ = ["examine", "expected", "twin"]
 
 
 def examine(
-    case: Case, backend: Engine, *, seed: int = 0, certificate: Certificate | None = None, outcome: Outcome | None = None
+    case: Case,
+    backend: Engine,
+    *,
+    seed: int = 0,
+    certificate: Certificate | None = None,
+    outcome: Outcome | None = None,
 ) -> tuple[Verdict, ...]:
     """Judge what the backend makes of the case.
 
@@ -65,7 +70,7 @@ def _examine_estimate(case: Case, backend: Any, certificate: Certificate) -> Ver
 
 
 @functools.cache
-def _departures(backend: Engine) -> frozenset[str]:
+def _departures(backend: Any) -> frozenset[str]:
     """Return the ops at whose kinks the backend does something else than PyTorch, from the measured tables."""
     ours, theirs = reference_backend.CONVENTIONS, backend.conventions
     return frozenset(key.split()[0] for key in ours if theirs.get(key) != ours[key])
@@ -88,9 +93,7 @@ def _settled(
         return verdict
     other = twin(case)
     truth = certify(other, seed=seed)
-    gaps = [
-        _gap(verdict, c, o) for c, o in ((certificate, outcome), (truth, backend.prepare(other)()))
-    ]
+    gaps = [_gap(verdict, c, o) for c, o in ((certificate, outcome), (truth, backend.prepare(other)()))]
     settled = settle(verdict, *gaps, wide=case.dtype == "float64")
     if settled.aspect == "accuracy" and settled.error_over_bound < 8:
         settled = replace(settled, owner="bound")  # the declared error of a kernel may be too small
@@ -130,7 +133,10 @@ def expected(case: Case, backend: str, certificate: Certificate) -> list[tuple[A
     bound = enclose_backend(case, backend)
     result: list[tuple[Any, Any] | None] = []
     for true, allowed, x in zip(
-        certificate.grads, bound.grads, [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r], strict=True
+        certificate.grads,
+        bound.grads,
+        [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r],
+        strict=True,
     ):
         if true is None or allowed is None:
             result.append((np.zeros(x.shape), 0.0))

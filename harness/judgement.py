@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 
 from harness.cases import Array, Case, Outcome
 
-__all__ = ["Element", "Kind", "Verdict", "agree_exactly", "compare_arrays", "judge", "judge_estimates", "same_bits", "settle"]
+__all__ = [
+    "Element",
+    "Kind",
+    "Verdict",
+    "agree_exactly",
+    "compare_arrays",
+    "judge",
+    "judge_estimates",
+    "same_bits",
+    "settle",
+]
 
 Kind = Literal["agree", "disagree", "inconclusive", "unsupported"]
 RESOLUTION = 0.5  # a bound above this share of the largest gradient element cannot tell the gradient from zero
@@ -76,7 +86,9 @@ class Verdict:
         return max(self.ratios, default=math.nan)
 
 
-def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convention: bool = True) -> tuple[Verdict, Verdict]:
+def judge(
+    case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convention: bool = True
+) -> tuple[Verdict, Verdict]:
     """Judge the values and the gradients of one outcome.
 
     Args:
@@ -110,16 +122,16 @@ def judge(case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convent
     if certificate.status in ("kink", "tie") and not convention:
         blanket = "kink"
     wanted = [x for x, r in zip(case.primals, case.requires_grad, strict=True) if r]
-    grads = [
-        np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(outcome.grads, wanted, strict=False)
-    ]
+    grads = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(outcome.grads, wanted, strict=False)]
     if len(outcome.grads) != len(wanted):
         return values, _broken("vjp", f"{len(outcome.grads)} gradients for {len(wanted)} inputs that require grad")
     for i, (g, x) in enumerate(zip(grads, wanted, strict=True)):
         if g.shape != x.shape:
             return values, _broken("vjp", f"gradient {i} has shape {g.shape}, its input {x.shape}")
     size = max([float(np.abs(ct).max()) for ct in case.cotangents if ct is not None and ct.size], default=1.0)
-    return values, _judge_arrays("vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt, outcome.values)
+    return values, _judge_arrays(
+        "vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt, outcome.values
+    )
 
 
 def _broken(claim: str, reason: str) -> Verdict:
@@ -281,9 +293,7 @@ def settle(verdict: Verdict, gap: float, twin_gap: float, *, wide: bool) -> Verd
     return verdict
 
 
-def judge_estimates(
-    claim: str, truth: Sequence[Any], estimates: Sequence[Array], errors: Sequence[Array]
-) -> Verdict:
+def judge_estimates(claim: str, truth: Sequence[Any], estimates: Sequence[Array], errors: Sequence[Array]) -> Verdict:
     """Judge finite differences against the truth: evidence that needs no rule at all.
 
     Args:
@@ -304,7 +314,7 @@ def judge_estimates(
         scale = float(np.abs(middle[np.isfinite(middle)]).max()) if np.isfinite(middle).any() else 0.0
         for at in np.ndindex(*estimate.shape):
             elements += 1
-            gap, room = abs(float(estimate[at] - middle[at])), float(error[at])
+            gap, room = abs(float(estimate[at]) - float(middle[at])), float(error[at])
             if not (math.isfinite(gap) and math.isfinite(room)):
                 reasons["no estimate"] = reasons.get("no estimate", 0) + 1
             elif room > RESOLUTION * scale and gap > 0:
@@ -317,10 +327,21 @@ def judge_estimates(
     undecided = sum(reasons.values())
     if worst is not None:
         text = f"element {worst.index} of array {worst.array}: estimate {worst.got!r} +/- {worst.bound:.3g}, true {worst.true!r}"
-        return Verdict("disagree", claim, "derivative", text, "harness", elements, undecided, tuple(ratios), worst, reasons)
+        return Verdict(
+            "disagree", claim, "derivative", text, "harness", elements, undecided, tuple(ratios), worst, reasons
+        )
     common = max(reasons, key=lambda r: reasons[r]) if reasons else "" if elements else "nothing to compare"
     return Verdict(
-        "agree" if ratios else "inconclusive", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons
+        "agree" if ratios else "inconclusive",
+        claim,
+        "derivative",
+        common,
+        "",
+        elements,
+        undecided,
+        tuple(ratios),
+        None,
+        reasons,
     )
 
 

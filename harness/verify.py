@@ -58,11 +58,13 @@ class VerifyResult:
         info: the run: machine, versions, counts, whether it was interrupted.
         rows: every verdict.
         missing: backend name -> why it did not take part.
+        failure: an exception of the harness itself that ended the run early; what was judged until then is kept.
     """
 
     info: RunInfo
     rows: list[VerdictRow]
     missing: dict[str, str]
+    failure: Exception | None = None
 
     @property
     def disagreements(self) -> list[VerdictRow]:
@@ -147,7 +149,7 @@ def run_verify(
         command: what to write down as the command line.
 
     Returns:
-        The result; after Ctrl-C what there was, marked as interrupted.
+        The result; after Ctrl-C, or an exception of the harness, what there was, marked as interrupted.
 
     Raises:
         ValueError: an unknown backend or op, a dtype other than the two, or a number below 1.
@@ -171,6 +173,7 @@ def run_verify(
     info = describe_run(command=command, seed=seed, budget_seconds=budget_seconds)
     state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences)
     interrupted = False
+    failure: Exception | None = None
     try:
         batch = 0
         while engines and not state.finished():
@@ -178,6 +181,8 @@ def run_verify(
             batch += 1
     except KeyboardInterrupt:
         interrupted = True
+    except Exception as error:  # noqa: BLE001  the caller gets it with the rows, and nothing that was computed is lost
+        interrupted, failure = True, error
     info = replace(
         info,
         elapsed_seconds=time.monotonic() - state.started,
@@ -185,7 +190,7 @@ def run_verify(
         programs=state.programs,
         points=state.points,
     )
-    return VerifyResult(info, state.rows, missing)
+    return VerifyResult(info, state.rows, missing, failure)
 
 
 def _run_batch(
@@ -231,7 +236,7 @@ def _examine_program(
         certificate = certify(case, seed=k)
         state.points += 1
         for engine in engines:
-            if not compiling and engine.name.startswith("jax") or k >= points and not engine.name.startswith("jax"):
+            if not (compiling if engine.name.startswith("jax") else k < points):
                 continue
             for verdict in examine(case, engine, seed=k, certificate=certificate):
                 _note(state, program, identity, case, verdict, engine, seed, k)

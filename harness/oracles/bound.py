@@ -127,7 +127,7 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
             if spread is not None:
                 cells = as_cells(np.add(cells, spread))
         listed = cells.ravel().tolist()
-        if not all([abs(c) < largest for c in listed]):
+        if any(not abs(c) < largest for c in listed):  # nan included
             cells = filled(cells.shape, [c if abs(c) < largest else _INFINITE for c in listed])
         return result.like(cells)
 
@@ -140,8 +140,8 @@ def _ball(x: Any) -> BallArray:
 
 def _magnitude(x: Any) -> BallArray:
     """|x| as upper bounds: exact cells, so that sums over them cost little."""
-    x = _ball(x)
-    return x.like(filled(x.shape, [c.abs_upper() for c in x.cells.ravel().tolist()]))
+    balls = _ball(x)
+    return balls.like(filled(balls.shape, [c.abs_upper() for c in balls.cells.ravel().tolist()]))
 
 
 def _scaled(entry: Declared, args: tuple[Any, ...], result: BallArray, u: float) -> Any:
@@ -264,10 +264,13 @@ def _softmax(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray
 
 
 def _logsumexp(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
-    top, _, mixed, n = _soft(args, params, u, k)
+    _, _, mixed, n = _soft(args, params, u, k)
     log_n = float(np.log(max(n, 1)))
     steps = np.add(mixed.cells, arb(n + k("exp") + 2 + (k("log") + 1) * log_n))
-    return np.add(np.multiply(as_cells(steps).reshape(result.shape), arb(0, u * 1.001)), np.multiply(_magnitude(result).cells, arb(0, u)))
+    return np.add(
+        np.multiply(as_cells(steps).reshape(result.shape), arb(0, u * 1.001)),
+        np.multiply(_magnitude(result).cells, arb(0, u)),
+    )
 
 
 def _log_softmax(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
@@ -332,7 +335,8 @@ def _prod_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb,
     peaks = _reduce("prod", over, params).cells
     n = _terms(x, params)
     return filled(
-        peaks.shape, [arb(0, n * eta * float(c.abs_upper())) if c < largest else _INFINITE for c in peaks.ravel().tolist()]
+        peaks.shape,
+        [arb(0, n * eta * float(c.abs_upper())) if c < largest else _INFINITE for c in peaks.ravel().tolist()],
     )
 
 

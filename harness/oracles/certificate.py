@@ -151,7 +151,8 @@ def push_forward_series(case: Case, directions: Sequence[Array | None], length: 
 
 def direction(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Return a random direction whose entries are exact in any float dtype, none of them zero."""
-    return rng.integers(1, 1 << 20, shape) * rng.choice([-1.0, 1.0], shape) / (1 << 20)
+    sizes: Array = rng.integers(1, 1 << 20, shape) * rng.choice([-1.0, 1.0], shape) / (1 << 20)
+    return sizes
 
 
 def _settled(grads: Sequence[BallArray | None]) -> bool:
@@ -185,7 +186,10 @@ def _second_pass(case: Case, grads: Sequence[BallArray | None], seed: int, bits:
     if not (left.is_finite()[()] and right.is_finite()[()]):
         return "unbounded", "a value or derivative is not finite"
     if not left.overlaps(right)[()]:
-        return "refuted", f"along a random direction the derivative is {left.cells[()]}, the rules give {right.cells[()]}"
+        return (
+            "refuted",
+            f"along a random direction the derivative is {left.cells[()]}, the rules give {right.cells[()]}",
+        )
     return "certified", ""
 
 

@@ -321,6 +321,24 @@ def _layouts(engine: Engine, probe: Probe, dtype: str) -> Iterator[tuple[slice, 
         yield part, _case(probe, tuple(x[part] for x in probe.points), dtype)
 
 
+def _broadcast(probe: Probe, dtype: str) -> Iterator[tuple[Case, list[Any], tuple[Array, ...]]]:
+    """Three points of each operand against one of the other: a compiler may turn x / b into x (1 / b) there.
+
+    Yields:
+        The case, its exact results, and the operands at the shape of the result.
+    """
+    if probe.args != (0, 1):
+        return
+    value = EXACT[probe.op][0]
+    a, b = probe.points
+    for start in range(0, len(a) - 3, max(len(a) // 60, 1)):
+        for points in ((a[start : start + 3], b[start : start + 1]), (a[start : start + 1], b[start : start + 3])):
+            program = Program(tuple(Spec(x.shape) for x in points), (Instr(probe.op, (0, 1)),), (2,))
+            case = Case(program, points, (False, False), (None,), dtype)
+            wide = tuple(np.broadcast_to(x, (3,)) for x in points)
+            yield case, [_evaluate(value, (float(x), float(y))) for x, y in zip(*wide, strict=True)], wide
+
+
 def measure(backend: str, dtype: str, *, count: int = 3000) -> dict[str, Any]:
     """Measure every elementwise kernel of a backend, forward and backward.
 
@@ -378,6 +396,13 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
             for k, exact, grad in zip(tensors, probe.slopes, outcome.grads, strict=True):
                 if grad is not None:
                     _compare(grad, exact[part], case.primals, slopes[k])
+        for case, results, wide in _broadcast(probe, dtype):
+            outcome = engine.value_thunk(case)()
+            if outcome.failure is not None:
+                raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
+            largest = np.max(np.abs(np.stack(wide)), axis=0)
+            seen = _compare(outcome.values[0], results, wide, value)
+            rows += [(error, size, float(largest[i])) for i, error, size in seen]
     declared = _declare(value, rows, dtype, flushes, crosses_zero=group[0].op in CROSSES_ZERO)
     return {
         **asdict(declared),
