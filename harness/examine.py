@@ -6,7 +6,6 @@ gives what a stand-alone script needs to show a disagreement.
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import replace
 from typing import Any
@@ -69,8 +68,7 @@ def _examine_estimate(case: Case, backend: Any, certificate: Certificate) -> Ver
     return judge_estimates("vjp", certificate.grads, estimate.gradients, estimate.errors)
 
 
-@functools.cache
-def _departures(backend: Any) -> frozenset[str]:
+def _departures(backend: Engine) -> frozenset[str]:
     """Return the ops at whose kinks the backend does something else than PyTorch, from the measured tables."""
     ours, theirs = reference_backend.CONVENTIONS, backend.conventions
     return frozenset(key.split()[0] for key in ours if theirs.get(key) != ours[key])

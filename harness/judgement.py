@@ -326,7 +326,8 @@ def judge_estimates(claim: str, truth: Sequence[Any], estimates: Sequence[Array]
                 ratios.append(ratio)
     undecided = sum(reasons.values())
     if worst is not None:
-        text = f"element {worst.index} of array {worst.array}: estimate {worst.got!r} +/- {worst.bound:.3g}, true {worst.true!r}"
+        where = f"element {worst.index} of array {worst.array}"
+        text = f"{where}: estimate {worst.got!r} +/- {worst.bound:.3g}, true {worst.true!r}"
         return Verdict(
             "disagree", claim, "derivative", text, "harness", elements, undecided, tuple(ratios), worst, reasons
         )

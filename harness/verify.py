@@ -181,7 +181,7 @@ def run_verify(
             batch += 1
     except KeyboardInterrupt:
         interrupted = True
-    except Exception as error:  # noqa: BLE001  the caller gets it with the rows, and nothing that was computed is lost
+    except Exception as error:  # the caller gets it with the rows: nothing that was computed is lost
         interrupted, failure = True, error
     info = replace(
         info,

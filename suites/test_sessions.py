@@ -15,10 +15,6 @@ from hypothesis import strategies as st
 
 from harness.session_strategies import (
     DETACH_SAVED,
-    NON_LEAF_INPUTS,
-    OVERWRITTEN,
-    PART_WRITES_ARE_FREED,
-    SECOND_ORDER_UNDER_NO_GRAD,
     Intention,
     build,
     intentions,
@@ -70,7 +66,7 @@ def up_to_known_defect(snapshots: list[Snapshot]) -> list[Snapshot]:
 # The property ---------------------------------------------------------------------------------------------------------
 
 # What the reference does not do like PyTorch yet; each has a test below that fails the run when it starts to pass.
-NOT_YET = frozenset({OVERWRITTEN, PART_WRITES_ARE_FREED, NON_LEAF_INPUTS, DETACH_SAVED, SECOND_ORDER_UNDER_NO_GRAD})
+NOT_YET = frozenset({DETACH_SAVED})
 
 
 def differences_from_torch(session: Session, reference: Any, torch: Any) -> list[Difference]:
@@ -85,7 +81,6 @@ def test_reference_and_torch_agree_after_every_action(reference: Any, torch: Any
     assert not differences, report(session, differences)
 
 
-@pytest.mark.xfail(reason="these in-place ops save what they overwrite; PyTorch saves a copy of it", strict=True)
 @pytest.mark.parametrize("op", ["abs_", "square_"])
 def test_reference_and_torch_agree_on_backward_through_an_op_that_overwrites_what_it_needs(
     reference: Any, torch: Any, op: str
@@ -94,7 +89,6 @@ def test_reference_and_torch_agree_on_backward_through_an_op_that_overwrites_wha
     assert not differences_from_torch(session, reference, torch)
 
 
-@pytest.mark.xfail(reason="a non-leaf among the inputs does not retain its grad from then on", strict=True)
 def test_reference_and_torch_agree_on_non_leaf_inputs(reference: Any, torch: Any) -> None:
     session = Session((LEAF, SQUARE, SUM, Action("backward", args=("t2", "t1"))))
     assert not differences_from_torch(session, reference, torch)
@@ -108,7 +102,6 @@ def test_reference_and_torch_agree_on_detach_in_place_of_a_saved_value(reference
     assert not differences_from_torch(session, reference, torch)
 
 
-@pytest.mark.xfail(reason="a write to a part is not freed by backward; PyTorch frees it", strict=True)
 def test_reference_and_torch_agree_on_backward_again_through_a_write_to_a_part(reference: Any, torch: Any) -> None:
     copied = Action("binary", "t1", ("t0", "t0"), {"op": "add"})
     write = Action("setitem", args=("t1",), params={"index": (0,), "number": 5})
@@ -116,7 +109,6 @@ def test_reference_and_torch_agree_on_backward_again_through_a_write_to_a_part(r
     assert not differences_from_torch(session, reference, torch)
 
 
-@pytest.mark.xfail(reason="create_graph does not switch recording on while grad mode is off", strict=True)
 def test_reference_and_torch_agree_on_create_graph_under_no_grad(reference: Any, torch: Any) -> None:
     backward = Action("backward", args=("t2",), params={"create_graph": True})
     session = Session((LEAF, SQUARE, SUM, Action("enter", params={"mode": "no_grad"}), backward))
