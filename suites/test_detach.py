@@ -46,17 +46,17 @@ def with_detach_at(program: Program, instr: int, arg: int) -> Program:
 def detached_programs(draw: st.DrawFn) -> Program:
     """Programs with at least one detach, at a drawn place."""
     program = draw(programs(max_instrs=10))
-    specs = infer(program)
-    places = [
-        (k, j)
-        for k, instr in enumerate(program.instrs)
-        for j, a in enumerate(instr.args)
-        if not isinstance(a, Scalar) and specs[a].kind == "float"
-    ]
-    for _ in range(draw(st.integers(1, 2)) if places else 0):
-        k, j = draw(st.sampled_from(places))
-        if k < len(program.instrs) and program.instrs[k].op != "detach" and j < len(program.instrs[k].args):
-            program = with_detach_at(program, k, j)
+    for _ in range(draw(st.integers(1, 2))):
+        specs = infer(program)  # a detach shifts the places behind it
+        places = [
+            (k, j)
+            for k, instr in enumerate(program.instrs)
+            if instr.op != "detach"
+            for j, a in enumerate(instr.args)
+            if not isinstance(a, Scalar) and specs[a].kind == "float"
+        ]
+        if places:
+            program = with_detach_at(program, *draw(st.sampled_from(places)))
     return program
 
 
