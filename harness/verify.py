@@ -104,7 +104,9 @@ class _State:
     elements: int = 0
     undecided: int = 0
     disagreements: int = 0
-    known: set[tuple[str, str, str, str]] = field(default_factory=set)
+    known: dict[tuple[str, str, str, str], str] = field(
+        default_factory=dict
+    )  # kind of disagreement -> first program's id
     found: tuple[Program, Case, Verdict, Engine, int] | None = None
     shrinking_until: float = 0.0
 
@@ -270,16 +272,16 @@ def _note(
 ) -> None:
     state.elements += verdict.elements
     state.undecided += verdict.undecided
-    new = verdict.kind == "disagree" and _bucket(verdict, engine, case, program) not in state.known
-    if new:
+    first = state.known.get(_bucket(verdict, engine, program), "") if verdict.kind == "disagree" else identity
+    if not first:
         state.disagreements += verdict.aspect != "accuracy"
         state.found = (program, case, verdict, engine, k)
         state.shrinking_until = time.monotonic() + SHRINK_SECONDS
         _disagree()
-    state.rows.append(_row(state, program, identity, case, verdict, engine, seed, k))
+    state.rows.append(_row(state, program, first, case, verdict, engine, seed, k))
 
 
-def _bucket(verdict: Verdict, engine: Engine, case: Case, program: Program) -> tuple[str, str, str, str]:
+def _bucket(verdict: Verdict, engine: Engine, program: Program) -> tuple[str, str, str, str]:
     return (engine.name, verdict.claim, verdict.aspect, " ".join(sorted({i.op for i in program.instrs})))
 
 
@@ -304,8 +306,9 @@ def _keep(state: _State, seed: int) -> None:
     """Write down the shrunk disagreement with a script that shows it."""
     assert state.found is not None
     program, case, verdict, engine, k = state.found
-    state.known.add(_bucket(verdict, engine, case, program))
-    row = _row(state, program, serial.program_id(program), case, verdict, engine, seed, k)
+    # One that shrinks to ops that are known already counts as another point of the first.
+    first = state.known.setdefault(_bucket(verdict, engine, program), serial.program_id(program))
+    row = _row(state, program, first, case, verdict, engine, seed, k)
     certificate = certify(case, seed=k)
     row = replace(row, program=serial.dumps_case(case), reproducer=_reproducer(case, engine, certificate))
     waiver = waivers.match(state.waivers, row)
