@@ -230,11 +230,12 @@ def _examine_program(
     state: _State, program: Program, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
 ) -> None:
     identity = serial.program_id(program)
-    compiling = state.programs % JAX_SHARE == 0
+    turn, rest = divmod(state.programs, JAX_SHARE)
+    compiling = rest == 0
     state.programs += 1
     last = max(points, JAX_POINTS if compiling and any(e.name.startswith("jax") for e in engines) else 0)
     for k in range(last):
-        case = _case(program, dtypes, seed, k, points, vary=not compiling)
+        case = _case(program, dtypes, seed, k, points, only=dtypes[turn % len(dtypes)] if compiling else None)
         certificate = certify(case, seed=k)
         state.points += 1
         for engine in engines:
@@ -245,18 +246,19 @@ def _examine_program(
     state.tell()
 
 
-def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int, *, vary: bool) -> Case:
+def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int, *, only: str | None) -> Case:
     """Return point k: dense cotangents and all gradients at the first, other layouts and fewer gradients at the rest.
 
-    A compiling backend would compile each combination anew, so there the points differ in their numbers only.
+    A compiling backend would compile each combination anew, so there the points differ in their numbers alone, and `only`
+    is the one dtype.
     """
     outputs, inputs = len(program.outputs), len(program.inputs)
-    plain = k % points == 0 or not vary
+    plain = k % points == 0 or only is not None
     return point(
         program,
         seed=seed * 131 + k + 1,
         kind=_kind(k, points),
-        dtype=dtypes[k % len(dtypes)],
+        dtype=only or dtypes[k % len(dtypes)],
         layouts=None if plain else [LAYOUTS[(seed + k + 3 * i) % len(LAYOUTS)] for i in range(outputs)],
         requires_grad=None if plain or inputs == 1 else [(seed + k + i) % 4 != 0 for i in range(inputs)],
     )

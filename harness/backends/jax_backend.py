@@ -259,9 +259,10 @@ class JaxBackend:
         rooted = tuple(ct is not None for ct in case.cotangents)
         key = (case.program, case.requires_grad, rooted, case.dtype)
         pull_back = _compiled(*key, self.rewrites) if self.jit else _eager(*key)
-        # A contiguous private copy: JAX may alias the memory of the array that it is given.
-        inputs = [jnp.array(x) for x in case.primals]
-        cotangents = [jnp.array(ct) for ct in case.cotangents if ct is not None]
+        # A contiguous private copy: JAX may alias the memory of the array that it is given. It converts a NumPy array at
+        # the call faster than `jnp.array` does beforehand.
+        inputs = [np.array(x, order="C") for x in case.primals]
+        cotangents = [np.array(ct, order="C") for ct in case.cotangents if ct is not None]
 
         def thunk() -> Outcome:
             try:
