@@ -431,8 +431,8 @@ def _declare(
     dtype: str,
     flushes: bool,
     *,
-    crosses_zero: bool,
-    correct: bool,
+    crosses_zero: bool = False,
+    correct: bool = False,
 ) -> Declared:
     info = np.finfo(dtype)
     u, least, tiny = float(info.eps) / 2, float(info.smallest_subnormal), float(info.tiny)
