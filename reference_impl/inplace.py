@@ -91,7 +91,7 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
 def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     """Return the node of a base after `new` was written to the view that `path` leads to."""
     p = PRIMITIVES["view_scatter"]
-    make = recorder(p, p.rules, (WANTED if base._requires_grad else CONSTANT, WANTED))
+    make = recorder(p, (WANTED if base._requires_grad else CONSTANT, WANTED))
     node = make(p, (base, new), (base.array, new.array), base, {"path": path})
     node.frees = True  # it keeps no values, yet PyTorch lets it run once only
     return node

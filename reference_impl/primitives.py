@@ -16,10 +16,9 @@ the harness: it registers its own array type here (`register_array_type`) and ru
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,6 +86,7 @@ class Primitive:
     first_promoted: int  # `where` promotes its branches, not its condition
     doc: str
     node_name: str
+    recorders: dict[tuple[int, ...], Callable[..., Node]] = field(default_factory=dict, repr=False)  # see `recorder`
 
     def rule(self, i: int) -> Rule:
         """Return the rule of argument `i`; a variadic primitive has one for all."""
@@ -221,7 +221,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
         y = body(array)
         out = Tensor(y if type(y) is ndarray else asarray(y))
         if x._requires_grad and mode.enabled and p.rules:
-            out._node = recorder(p, p.rules, (WANTED,))(p, (x,), (array,), out, None)
+            out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, None)
             out._requires_grad = True
         return out
 
@@ -260,7 +260,7 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
         out = Tensor(y if type(y) is ndarray else asarray(y))
         if (a._requires_grad or kind_b == WANTED) and mode.enabled and p.rules:
             kinds = (WANTED if a._requires_grad else CONSTANT, kind_b)
-            out._node = recorder(p, p.rules, kinds)(p, (a, b), (x, z), out, None)
+            out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, (a, b), (x, z), out, None)
             out._requires_grad = True
         return out
 
@@ -308,16 +308,17 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     if p.view:
         _link_view(p, params, args[0], out)
     if WANTED in kinds and p.rules and mode.enabled:
-        out._node = recorder(p, p.rules, tuple(kinds))(p, args, arrays, out, params)
+        record = p.recorders.get(key := tuple(kinds)) or recorder(p, key)
+        out._node = record(p, args, arrays, out, params)
         out._requires_grad = True
     return out
 
 
 NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad
+_WANTED = (WANTED,)
 
 
-@functools.lru_cache(maxsize=4096)
-def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> Callable[..., Node]:
+def recorder(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     """Return the function that makes the node of an application whose arguments are of these kinds.
 
     What goes into a node depends on nothing else, so it is written as one expression and compiled once. For ``a * b`` of
@@ -331,7 +332,7 @@ def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> C
     for i, kind in enumerate(kinds):
         needs = ""
         if kind == WANTED:
-            rule = rules[0 if p.variadic else i]
+            rule = p.rule(i)
             needs = "".join(f"{_place(p, name, i)}, " for name in rule.needs)
             kept += rule.values
         edges.append(f"args[{i}]._node or args[{i}], " if kind == WANTED else "None, ")
@@ -348,6 +349,9 @@ def recorder(p: Primitive, rules: tuple[Rule, ...], kinds: tuple[int, ...]) -> C
     if p.variadic:
         words = f"(lambda shapes: {words})(tuple([a.shape for a in arrays]))"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
+    if len(p.recorders) >= 1024:  # `cat` of ever other numbers of tensors
+        p.recorders.clear()
+    p.recorders[kinds] = made
     return made
 
 
@@ -489,7 +493,9 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
         raise ValueError(f"rules: {name} has {len(p.rules)}, got {len(rules)}")
     before = p.rules
     object.__setattr__(p, "rules", tuple(_rule(f, p.arg_names) for f in rules))
+    p.recorders.clear()
     try:
         yield
     finally:
         object.__setattr__(p, "rules", before)
+        p.recorders.clear()
