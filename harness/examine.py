@@ -19,7 +19,7 @@ from harness.cases import Array, Case, Outcome
 from harness.conventions import RULES, following
 from harness.judgement import Verdict, judge, judge_estimates, settle
 from harness.oracles.bound import enclose_backend
-from harness.oracles.certificate import Certificate, certify
+from harness.oracles.certificate import Certificate, certify, rounded
 from harness.programs import Program
 
 __all__ = ["examine", "expected", "twin"]
@@ -62,12 +62,28 @@ def examine(
 
 
 def _examine_estimate(case: Case, backend: Any, certificate: Certificate) -> Verdict:
-    if certificate.status != "certified":
+    reason = _not_estimable(case, certificate)
+    if reason:
         n = sum(x.size for x, r in zip(case.primals, case.requires_grad, strict=True) if r)
-        reason = "kink" if certificate.status in ("kink", "tie", "undecided") else "not finite"
         return Verdict("inconclusive", "vjp", reason=reason, elements=n, undecided=n, reasons={reason: n})
-    estimate = backend.estimate(case)
-    return judge_estimates("vjp", certificate.grads, estimate.gradients, estimate.errors)
+    estimate = backend.estimate(replace(case, program=rounded(case.program, case.dtype)))
+    return judge_estimates("vjp", certificate.grads, estimate.values, estimate.errors)
+
+
+def _not_estimable(case: Case, certificate: Certificate) -> str:
+    """Return why values near the point say nothing about the derivative at it; "" if they do."""
+    if certificate.status != "certified":
+        return "kink" if certificate.status in ("kink", "tie", "undecided") else "not finite"
+    if any(i.op in _DECISIONS for i in case.program.instrs):
+        return "decision"  # a function with a jump beside the point has a derivative at it
+    sizes = np.concatenate([np.abs(x).ravel() for x in case.primals if x.dtype.kind == "f"])
+    nonzero = sizes[sizes > 0]
+    if nonzero.size and (nonzero.max() > 2.0**20 or nonzero.min() < 2.0**-60):
+        return "extreme"  # a step that moves one number is nothing, or everything, to another
+    return ""
+
+
+_DECISIONS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "atan2"})  # atan2 jumps at its cut
 
 
 def _departures(backend: Engine) -> frozenset[str]:

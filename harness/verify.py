@@ -319,7 +319,8 @@ def _keep(state: _State, seed: int) -> None:
 
 def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
     framework = "jax" if engine.name.startswith("jax") else "torch" if engine.name == "torch" else "reference"
-    truth = None if certificate.status == "undecided" else expected(case, engine.name, certificate)
+    judged = "reference" if engine.name == "finite-differences" else engine.name  # whose values were differenced
+    truth = None if certificate.status == "undecided" else expected(case, judged, certificate)
     return to_source(case, framework, expected=truth)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 from harness import backends
 from harness.backends import Engine
 from harness.cases import Case
+from harness.examine import examine
+from harness.generation import random_program
 from harness.oracles.finite_differences import FiniteDifferences, derivative, directional, gradient, hold_detached
+from harness.points import point
 from harness.programs import Instr, Program, Scalar, Spec
 
 ENGINES = [n for n in ("reference", "torch") if backends.available()[n] is None]
@@ -237,3 +241,16 @@ def test_the_backend_fills_gradients_of_the_cases_dtype() -> None:
     assert grad is not None
     assert grad.dtype == np.float32
     assert np.max(np.abs(grad - np.cos(x))) < 1e-6
+
+
+def test_estimates_are_judged_against_the_certificate() -> None:
+    """Drawn programs at random points: estimates that were compared agree, and most points can be compared."""
+    engine = backends.get("finite-differences")
+    compared = 0
+    for seed in range(60):
+        program = random_program(random.Random(seed), max_instrs=5)
+        case = point(program, seed=seed + 1)
+        (verdict,) = examine(case, engine)
+        assert verdict.kind != "disagree", f"{verdict.reason}\n{program}"
+        compared += len(verdict.ratios)
+    assert compared > 100
