@@ -183,6 +183,8 @@ def _second_pass(case: Case, grads: Sequence[BallArray | None], seed: int, bits:
                     right = right + _inner(g, d)
     except Undecidable as error:
         return "kink", f"{error.primitive} has no derivative here"
+    if right.is_finite()[()] and not left.is_finite()[()]:
+        return "kink", "the function has no power series here"
     if not (left.is_finite()[()] and right.is_finite()[()]):
         return "unbounded", "a value or derivative is not finite"
     if not left.overlaps(right)[()]:
