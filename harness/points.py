@@ -129,7 +129,7 @@ def _simple(domain: str, start: int, n: int, total: int) -> NDArray[np.float64]:
 
 def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None) -> tuple[Array, ...]:
     info = np.finfo(dtype)
-    flavour = 0 if rng is None else int(rng.integers(16))  # 0-11: zeros and ties; 12-14: tiny; 15: one huge
+    flavour = 0 if rng is None else int(rng.integers(16))  # 0-12: zeros and ties; 13, 14: tiny; 15: one huge
     chosen = 0 if rng is None else int(rng.integers(len(program.inputs)))  # the input that may get the huge element
     arrays: list[Array] = []
     for i, spec in enumerate(program.inputs):
@@ -143,7 +143,7 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
         pool = [1.0, 0.5, 2.0, 1.0] if positive else [0.0, -0.0, 1.0, -1.0, 0.0, 0.5, -0.5, 1.0]
         if not positive and spec.domain != "unit":
             pool += [2.0, -2.0, 3.0]
-        if 12 <= flavour <= 14:
+        if 13 <= flavour <= 14:
             pool += [1e-30, float(info.tiny), *(() if positive else (-1e-30, float(info.smallest_subnormal)))]
         flat = rng.choice(np.array(pool), n)
         if flavour == 15 and i == chosen and n and spec.domain != "unit":

@@ -84,7 +84,7 @@ def headline(total: Totals) -> str:
     if total.elements == 0 and total.found + total.waived + total.lost == 0:
         return f"{judged}: nothing was compared"
     known = f" (and {total.waived:,} waived)" if total.waived else ""
-    lost = f", {total.lost:,} losing digits" if total.lost else ""
+    lost = f", {_count(total.lost, 'result')} losing digits" if total.lost else ""
     undecided = percent(total.inconclusive_share)
     return f"{judged}: {_count(total.found, 'disagreement')}{known}{lost}, {undecided} inconclusive"
 
