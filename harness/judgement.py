@@ -113,7 +113,9 @@ def judge(
         )
     doubt = "tie" if certificate.status in ("kink", "tie") else "bound too wide"
     size = max([float(np.abs(x).max()) for x in case.primals if x.dtype.kind == "f" and x.size], default=1.0)
-    values = _judge_arrays("value", case, outcome.values, certificate.values, bound.values, None, size, doubt)
+    values = _judge_arrays(
+        "value", case, outcome.values, certificate.values, bound.values, None, size, doubt, left_range=bound.left_range
+    )
     blanket = None
     if certificate.status == "refuted":
         return values, Verdict(
@@ -130,7 +132,16 @@ def judge(
             return values, _broken("vjp", f"gradient {i} has shape {g.shape}, its input {x.shape}")
     size = max([float(np.abs(ct).max()) for ct in case.cotangents if ct is not None and ct.size], default=1.0)
     return values, _judge_arrays(
-        "vjp", case, grads, certificate.grads, bound.grads, blanket, size, doubt, outcome.values
+        "vjp",
+        case,
+        grads,
+        certificate.grads,
+        bound.grads,
+        blanket,
+        size,
+        doubt,
+        outcome.values,
+        left_range=bound.left_range,
     )
 
 
@@ -148,6 +159,8 @@ def _judge_arrays(
     size: float,
     doubt: str,
     beside: Sequence[Array] = (),
+    *,
+    left_range: bool,
 ) -> Verdict:
     if len(got) != len(truth):
         return _broken(claim, f"{len(got)} arrays where {len(truth)} were expected")
@@ -182,7 +195,7 @@ def _judge_arrays(
             reasons[blanket] = reasons.get(blanket, 0) + array.size
             continue
         errors, limits, why = _errors_and_limits(array, true, allowed, size, doubt)
-        if math.inf in errors and (excuse := _excuse(case, got, truth, beside)):
+        if math.inf in errors and (excuse := _excuse(case, got, truth, beside, left_range)):
             why = [w or (excuse if e == math.inf else "") for e, w in zip(errors, why, strict=True)]
         for i, (error, limit) in enumerate(zip(errors, limits, strict=True)):
             if why[i]:
@@ -208,13 +221,14 @@ def _judge_arrays(
     return Verdict("agree", claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
 
 
-def _excuse(case: Case, got: Sequence[Array], truth: Sequence[Any], beside: Sequence[Array]) -> str:
+def _excuse(case: Case, got: Sequence[Array], truth: Sequence[Any], beside: Sequence[Array], left_range: bool) -> str:
     """Return why a nan or an infinity where the truth is finite proves nothing about the rule; "" if it does.
 
     Outside the domain a value is nan, and a gradient that the formula makes of it may be nan or not. Where numbers are
-    so large or small that their squares leave the range, some formula may overflow on the way.
+    so large or small that their squares leave the range, some formula may overflow on the way. And where a number on the
+    way is infinite, as the derivative of the root at 0, a formula that multiplies it by 0 gives nan.
     """
-    if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in beside):
+    if left_range or any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in beside):
         return "not finite"
     return "overflow" if _is_extreme(case, got, truth) else ""
 

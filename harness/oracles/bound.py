@@ -34,10 +34,18 @@ _INFINITE = arb("nan")
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The balls in which one backend's values and gradients must lie; their radii are the bound."""
+    """The balls in which one backend's values and gradients must lie; their radii are the bound.
+
+    Attributes:
+        values: one entry an output.
+        grads: one entry an input that requires grad.
+        left_range: some number on the way, forward or backward, was infinite or may have left the range of the dtype. A
+            formula that multiplies it by 0 gives nan where another gives 0.
+    """
 
     values: tuple[Any, ...]
     grads: tuple[BallArray | None, ...]
+    left_range: bool = False
 
 
 def enclose_backend(case: Case, backend: str) -> Bound:
@@ -50,11 +58,15 @@ def enclose_backend(case: Case, backend: str) -> Bound:
     """
     flushes = load_kernel_errors().flushes_subnormals.get((backend, case.dtype), False)
     convert = functools.partial(_flushed, tiny=float(np.finfo(case.dtype).tiny)) if flushes else BallArray.from_floats
+    global _left_range
+    _left_range = False
     with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
-        return Bound(*pull_back_balls(case, convert, _sums_in_any_order))
+        values, grads = pull_back_balls(case, convert, _sums_in_any_order)
+    return Bound(values, grads, _left_range)
 
 
 _any_order = False
+_left_range = False
 
 
 @contextlib.contextmanager
@@ -128,6 +140,8 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
                 cells = as_cells(np.add(cells, spread))
         listed = cells.ravel().tolist()
         if any(not abs(c) < largest for c in listed):  # nan included
+            global _left_range
+            _left_range = True
             cells = filled(cells.shape, [c if abs(c) < largest else _INFINITE for c in listed])
         return result.like(cells)
 
