@@ -7,10 +7,14 @@ disagreement of each kind is shrunk by Hypothesis and kept with a script that sh
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import statistics
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from types import FrameType
 from typing import Any, NoReturn
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -109,9 +113,12 @@ class _State:
     )  # kind of disagreement -> first program's id
     found: tuple[Program, Case, Verdict, Engine, int] | None = None
     shrinking_until: float = 0.0
+    stopped: bool = False
 
     def finished(self) -> bool:
-        return time.monotonic() > self.deadline or (self.limit is not None and self.programs >= self.limit)
+        return (
+            self.stopped or time.monotonic() > self.deadline or (self.limit is not None and self.programs >= self.limit)
+        )
 
     def tell(self) -> None:
         if self.report is not None:
@@ -176,15 +183,17 @@ def run_verify(
     state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences)
     interrupted = False
     failure: Exception | None = None
-    try:
-        batch = 0
-        while engines and not state.finished():
-            _run_batch(state, strategy, engines, dtypes, seed * 1_000_003 + batch, points_per_program)
-            batch += 1
-    except KeyboardInterrupt:
-        interrupted = True
-    except Exception as error:  # the caller gets it with the rows: nothing that was computed is lost
-        interrupted, failure = True, error
+    with _noting_interrupts(state):
+        try:
+            batch = 0
+            while engines and not state.finished():
+                _run_batch(state, strategy, engines, dtypes, seed * 1_000_003 + batch, points_per_program)
+                batch += 1
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception as error:  # the caller gets it with the rows: nothing that was computed is lost
+            interrupted, failure = True, error
+    interrupted = interrupted or state.stopped
     info = replace(
         info,
         elapsed_seconds=time.monotonic() - state.started,
@@ -193,6 +202,26 @@ def run_verify(
         points=state.points,
     )
     return VerifyResult(info, state.rows, missing, failure)
+
+
+@contextlib.contextmanager
+def _noting_interrupts(state: _State) -> Iterator[None]:
+    """Note Ctrl-C in the state, too: Python loses an exception that a signal raises inside a callback of its collector."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    previous = before
+
+    def note(number: int, frame: FrameType | None) -> None:
+        state.stopped = True
+        previous(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run_batch(
