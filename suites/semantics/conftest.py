@@ -35,6 +35,12 @@ def torch_like(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """The reference alone, for what PyTorch does otherwise."""
+    return importlib.import_module(MODULES["reference"])
+
+
+@pytest.fixture(scope="session")
 def jax() -> Any:
     return pytest.importorskip("jax", reason="JAX is not installed: pip install 'adjudge[jax]'")
 

@@ -219,7 +219,8 @@ def test_retain_grad_needs_requires_grad(torch_like: Any) -> None:
         torch_like.ones(2).retain_grad()
 
 
-@pytest.mark.catalogue("BS10", "BS08", priority=2)
+@pytest.mark.catalogue("BS10")
+@pytest.mark.catalogue("BS08", priority=2)
 def test_a_non_leaf_among_the_inputs_retains_its_grad_from_then_on(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 2.0], requires_grad=True)
     y = x + 0
