@@ -14,24 +14,25 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from harness.inference import OPS, ProgramError, infer_op
 from harness.programs import Param, Spec
+from harness.vocabulary.checks import Interval, Shape
 
 __all__ = [
-    "BINARY_RANGES",
     "LIMIT",
     "MAX_ELEMENTS",
-    "NEEDED_DOMAINS",
-    "UNARY_RANGES",
     "Interval",
     "Option",
     "Params",
     "Shape",
+    "binary_range",
+    "calls",
     "cat_dims",
+    "domain_of",
     "has_options",
     "joint_shape",
     "mates",
@@ -43,12 +44,12 @@ __all__ = [
     "product_range",
     "range_after",
     "square_range",
+    "unary_range",
 ]
 
-Shape = tuple[int, ...]
-Interval = tuple[float, float]
 Params = tuple[tuple[str, Param], ...]
 Option = tuple[Params, Shape]
+Fitting = tuple[Params, tuple[Spec, ...], Shape]
 
 LIMIT: Final = 1e4  # no slot of an ordinary program exceeds this at an ordinary point
 MAX_ELEMENTS: Final = 64
@@ -90,7 +91,7 @@ def _sigmoid(x: float) -> float:
 
 
 # Where the values of a unary op lie, given where its argument lies; None: the argument leaves the domain.
-UNARY_RANGES: Final[dict[str, Callable[[float, float], Interval | None]]] = {
+_UNARY_RANGES: Final[dict[str, Callable[[float, float], Interval | None]]] = {
     "neg": lambda lo, hi: (-hi, -lo),
     "abs": _absolute,
     "sign": lambda lo, hi: (-1.0, 1.0),
@@ -114,13 +115,34 @@ UNARY_RANGES: Final[dict[str, Callable[[float, float], Interval | None]]] = {
     "detach": _monotone(lambda x: x),
     "clone": _monotone(lambda x: x),
 }
-NEEDED_DOMAINS: Final = {
+_NEEDED_DOMAINS: Final = {
     "log": "positive",
     "sqrt": "positive",
     "rsqrt": "positive",
     "reciprocal": "positive",
     "tan": "unit",
 }
+
+
+def unary_range(op: str, x: Interval) -> Interval | None:
+    """Where the values of a unary op lie, given where its argument lies; None: the argument leaves the domain."""
+    known = _UNARY_RANGES.get(op)
+    return known(*x) if known is not None else values_of(op, (x,), {}, (), ())
+
+
+def values_of(
+    op: str, tensors: Sequence[Interval], params: Mapping[str, Param], shape: Shape, out: Shape
+) -> Interval | None:
+    """Where the values of an op lie by its own row of the vocabulary."""
+    given = OPS[op].values
+    if given is not None:
+        return given(tensors, params, shape, out)
+    return min(low for low, _ in tensors), max(high for _, high in tensors)
+
+
+def domain_of(op: str) -> str:
+    """From which domain a new input for the first tensor of an op is drawn."""
+    return _NEEDED_DOMAINS.get(op, OPS[op].domain)
 
 
 def product_range(a: Interval, b: Interval) -> Interval:
@@ -142,7 +164,7 @@ def power_range(a: Interval, b: Interval) -> Interval | None:
     return (math.exp(logs[0]), math.exp(logs[1])) if abs(logs[0]) < 30.0 and logs[1] < 9.2 else None
 
 
-BINARY_RANGES: Final[dict[str, Callable[[Interval, Interval], Interval | None]]] = {
+_BINARY_RANGES: Final[dict[str, Callable[[Interval, Interval], Interval | None]]] = {
     "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
     "sub": lambda a, b: (a[0] - b[1], a[1] - b[0]),
     "mul": product_range,
@@ -155,9 +177,17 @@ BINARY_RANGES: Final[dict[str, Callable[[Interval, Interval], Interval | None]]]
 }
 
 
+def binary_range(op: str, a: Interval, b: Interval) -> Interval | None:
+    """Where the values of a binary op lie; None: an argument leaves the domain."""
+    known = _BINARY_RANGES.get(op)
+    return known(a, b) if known is not None else values_of(op, (a, b), {}, (), ())
+
+
 def range_after(op: str, x: Interval, shape: Shape, params: Params, out: Shape) -> Interval | None:
     """Where the values of an op of one tensor and some parameters lie; None: the argument leaves the domain."""
     lo, hi = x
+    if OPS[op].calls is not None:
+        return values_of(op, (x,), dict(params), shape, out)
     if op in ("sum", "cumsum", "prod", "logsumexp", "vector_norm"):
         n = math.prod(shape) if op == "cumsum" else max(math.prod(shape) // max(math.prod(out), 1), 1)
         big = max(abs(lo), abs(hi))
@@ -301,6 +331,8 @@ def _movement_options(op: str, shape: Shape) -> list[dict[str, Param]]:
 @cache
 def options(op: str, shape: Shape) -> tuple[Option, ...]:
     """The parameters that an op of one tensor can take on a shape, simplest first, each with the result's shape."""
+    if OPS[op].calls is not None:
+        return tuple((params, out) for params, others, out in calls(op, shape) if not others)
     family = OPS[op].family
     if family == "reduction":
         rows = [row for row in _reduction_options(op, shape) if _reduces_well(op, shape, row)]
@@ -325,6 +357,22 @@ def options(op: str, shape: Shape) -> tuple[Option, ...]:
             continue
         if math.prod(out) <= MAX_ELEMENTS and len(out) <= 3:
             found.setdefault(repr(params), (params, out))
+    return tuple(found.values())
+
+
+@cache
+def calls(op: str, shape: Shape) -> tuple[Fitting, ...]:
+    """How an op with a list of calls applies to a first tensor of a shape: parameters, the other tensors, the result."""
+    listed = OPS[op].calls
+    found: dict[str, Fitting] = {}
+    for row, others in listed(shape) if listed is not None else ():
+        params = tuple(sorted(row.items()))
+        try:
+            out = infer_op(op, (Spec(shape), *others), row).shape
+        except ProgramError:  # the lists are loose; inference is the judge, once a shape
+            continue
+        if len(out) <= 3 and all(math.prod(s) <= MAX_ELEMENTS for s in (out, *(o.shape for o in others))):
+            found.setdefault(repr((params, others)), (params, others, out))
     return tuple(found.values())
 
 
@@ -393,6 +441,8 @@ def new_shapes(op: str) -> tuple[Shape, ...]:
         return tuple(s for s in SHAPES if s)
     if op == "stack":
         return tuple(s for s in SHAPES if len(s) < 3)
+    if OPS[op].calls is not None:
+        return tuple(s for s in SHAPES if calls(op, s))
     if not has_options(op):
         return SHAPES
     return tuple(s for s in SHAPES if options(op, s))
@@ -401,4 +451,4 @@ def new_shapes(op: str) -> tuple[Shape, ...]:
 def has_options(op: str) -> bool:
     """Say whether the op takes one tensor and parameters that depend on its shape."""
     row = OPS[op]
-    return row.tensors == ("x",) and op not in UNARY_RANGES
+    return row.tensors == ("x",) and op not in _UNARY_RANGES and (row.family != "unary" or bool(row.params))

@@ -24,15 +24,15 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from harness.choices import (
-    BINARY_RANGES,
     LIMIT,
     MAX_ELEMENTS,
-    NEEDED_DOMAINS,
-    UNARY_RANGES,
     Interval,
     Params,
     Shape,
+    binary_range,
+    calls,
     cat_dims,
+    domain_of,
     has_options,
     joint_shape,
     mates,
@@ -44,6 +44,8 @@ from harness.choices import (
     product_range,
     range_after,
     square_range,
+    unary_range,
+    values_of,
 )
 from harness.inference import OPS, infer_op, unknown_op
 from harness.points import DOMAIN_RANGES
@@ -145,10 +147,12 @@ class _Draft:
         family = OPS[op].family
         if op == "pow":
             return self._pow()
-        if op in UNARY_RANGES:
-            return self._plain(op)
+        if family == "call":
+            return self._call(op)
         if has_options(op):
             return self._with_options(op)
+        if family == "unary" or OPS[op].tensors == ("x",):
+            return self._plain(op)
         if family == "binary":
             return self._binary(op)
         if family == "comparison":
@@ -168,18 +172,17 @@ class _Draft:
         return self._fresh(op, domain) if chosen is None else chosen
 
     def _plain(self, op: str) -> bool:
-        after = UNARY_RANGES[op]
-        candidates = [i for i in self.of_kind("float") if self.wild or self.fits(after(*self.ranges[i]))]
-        x = self._pick_or_new(candidates, op, NEEDED_DOMAINS.get(op, "real"))
+        candidates = [i for i in self.of_kind("float") if self.wild or self.fits(unary_range(op, self.ranges[i]))]
+        x = self._pick_or_new(candidates, op, domain_of(op))
         if x is None:
             return False
-        y = (-LIMIT, LIMIT) if self.wild else after(*self.ranges[x])
+        y = (-LIMIT, LIMIT) if self.wild else unary_range(op, self.ranges[x])
         self.new_instr(op, (x,), (), self.shapes[x], "float", y or (-LIMIT, LIMIT))
         return True
 
     def _with_options(self, op: str) -> bool:
         candidates = [i for i in self.of_kind("float") if options(op, self.shapes[i])]
-        x = self._pick_or_new(candidates, op)
+        x = self._pick_or_new(candidates, op, domain_of(op))
         if x is None:
             return False
         params, out = self.one_of(options(op, self.shapes[x]))
@@ -187,15 +190,53 @@ class _Draft:
         if not self.fits(y):  # too large a sum or product: the same op on a new input, whose values are small
             if self.free_inputs <= 0:
                 return False
-            x = self._fresh(op)
+            x = self._fresh(op, domain_of(op))
             params, out = options(op, self.shapes[x])[0]
             y = range_after(op, self.ranges[x], self.shapes[x], params, out)
         self.new_instr(op, (x,), params, out, "float", y or (-LIMIT, LIMIT))
         return True
 
+    def _call(self, op: str) -> bool:
+        """Apply an op of which the vocabulary lists the calls: a first tensor, the others that go with it, parameters."""
+        candidates = [i for i in self.of_kind("float") if calls(op, self.shapes[i])]
+        x = self._pick_or_new(candidates, op, domain_of(op))
+        if x is None:
+            return False
+        params, others, out = self.one_of(calls(op, self.shapes[x]))
+        args = self._beside(x, others, fresh=False)
+        y = None if args is None else self._values_of_call(op, args, params, out)
+        if not self.fits(y):  # too large, or outside the domain: the same op on new inputs
+            if self.free_inputs <= len(others):
+                return False
+            x = self._fresh(op, domain_of(op))
+            params, others, out = calls(op, self.shapes[x])[0]
+            args = self._beside(x, others, fresh=True)
+            y = None if args is None else self._values_of_call(op, args, params, out)
+        if args is None or not self.fits(y):
+            return False
+        kind = infer_op(op, [Spec(self.shapes[i], self.kinds[i]) for i in args], dict(params)).kind
+        self.new_instr(op, args, params, out, kind, y or (-LIMIT, LIMIT))
+        return True
+
+    def _values_of_call(self, op: str, args: tuple[int, ...], params: Params, out: Shape) -> Interval | None:
+        return values_of(op, [self.ranges[i] for i in args], dict(params), self.shapes[args[0]], out)
+
+    def _beside(self, x: int, others: tuple[Spec, ...], *, fresh: bool) -> tuple[int, ...] | None:
+        """x and a node for every other tensor: one of that shape and kind, or a new input; None if those run out."""
+        args = [x]
+        for spec in others:
+            fitting = [] if fresh else [i for i in self.of_kind(spec.kind) if self.shapes[i] == spec.shape]
+            chosen = self.pick(fitting) if fitting else None
+            if chosen is None:
+                if self.free_inputs <= 0:
+                    return None
+                chosen = self.new_input(spec.shape, spec.kind, spec.domain)
+            args.append(chosen)
+        return tuple(args)
+
     def _binary(self, op: str) -> bool:
         comparison = OPS[op].family == "comparison"
-        a = self._pick_or_new(self.of_kind("float"), op)
+        a = self._pick_or_new(self.of_kind("float"), op, domain_of(op))
         if a is None:
             return False
         mode = self.choose(12) if OPS[op].scalars else 0  # 9: x op number, 10: number op x, 11: x op ints
@@ -203,7 +244,7 @@ class _Draft:
             scalar = Scalar(self.one_of(SCALARS[:-1] if op == "div" else SCALARS))
             span = (float(scalar.value), float(scalar.value))
             pair = (self.ranges[a], span) if mode == 9 else (span, self.ranges[a])
-            y = (0.0, 1.0) if comparison else BINARY_RANGES[op](*pair)
+            y = (0.0, 1.0) if comparison else binary_range(op, *pair)
             if self.fits(y):
                 args = (a, scalar) if mode == 9 else (scalar, a)
                 self.new_instr(op, args, (), self.shapes[a], "bool" if comparison else "float", y or (-LIMIT, LIMIT))
@@ -217,7 +258,7 @@ class _Draft:
         shape = self.shapes[a]
 
         def after(b: int) -> Interval | None:
-            return (0.0, 1.0) if comparison else BINARY_RANGES[op](self.ranges[a], self.ranges[b])
+            return (0.0, 1.0) if comparison else binary_range(op, self.ranges[a], self.ranges[b])
 
         partners = [
             b
@@ -238,7 +279,7 @@ class _Draft:
         # Which of the two comes first decides which axis sizes are broadcast and which rule is used; both must occur.
         args = (b, a) if op not in ("div",) and self.choose(3) == 2 else (a, b)
         if args == (b, a) and not comparison and not self.wild:
-            y = BINARY_RANGES[op](self.ranges[b], self.ranges[a])
+            y = binary_range(op, self.ranges[b], self.ranges[a])
         self.new_instr(op, args, (), out, "bool" if comparison else "float", y or (-LIMIT, LIMIT))
         return True
 

@@ -15,7 +15,7 @@ def program(x0):  # x0: float[3]
 >>> loads(text[:-20])
 Traceback (most recent call last):
     ...
-harness.inference.ProgramError: not a complete JSON text: Expecting ',' delimiter (line 1, column 97)
+harness.vocabulary.checks.ProgramError: not a complete JSON text: Expecting ',' delimiter (line 1, column 97)
 """
 
 from __future__ import annotations

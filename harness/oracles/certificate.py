@@ -31,6 +31,7 @@ __all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_
 from harness.programs import Program, Scalar
 
 reference_impl.register_array_type(BallArray, enclose)
+reference_impl.register_array_type(SeriesArray, lambda name, args, params: SERIES[name](*args, **params))
 
 Status = Literal["certified", "kink", "tie", "refuted", "unbounded", "undecided"]
 FIRST_BITS, TIE_BITS, LAST_BITS = 128, 256, 1024
@@ -85,10 +86,25 @@ def certify(case: Case, *, seed: int = 0) -> Certificate:
     return Certificate(values, grads, status, reason, bits)
 
 
+def _composed(op: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an op of the reference that is made of primitives as a function of series: only its primitives have one."""
+
+    def on_series(*args: Any, **params: Any) -> Any:
+        arrays = (SeriesArray, BallArray, np.ndarray)
+        with reference_impl.no_grad():
+            y = op(*(reference_impl.Tensor(a) if isinstance(a, arrays) else a for a in args), **params)
+        return y.array
+
+    return on_series
+
+
+_ON_SERIES = {name: SERIES[name] if name in SERIES else _composed(op) for name, op in OPS.items()}
+
+
 @functools.lru_cache(maxsize=256)
 def _evaluator(program: Program, dtype: str, on_series: bool) -> Callable[[Sequence[Any]], list[Any]]:
     """Return the program as one function, its literals rounded to the dtype as every backend rounds them."""
-    return straighten(rounded(program, dtype), SERIES if on_series else OPS)
+    return straighten(rounded(program, dtype), _ON_SERIES if on_series else OPS)
 
 
 def rounded(program: Program, dtype: str) -> Program:
