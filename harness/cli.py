@@ -54,6 +54,12 @@ def _op_names() -> Collection[str]:
     return OPS
 
 
+def _measured_op_names() -> Collection[str]:
+    from harness.oracles.kernel_errors import ADDING, EXACT
+
+    return (*EXACT, *ADDING)
+
+
 def _verify_backends() -> Collection[str]:
     from harness.backends import names
 
@@ -334,18 +340,26 @@ def report(*, source: str, out: str | None, run_ids: tuple[str, ...], latest: bo
     metavar="FILE",
     help="With --kernels: where to write.  [default: the table in use]",
 )
-def doctor(*, kernels: bool, out: str | None) -> None:
+@click.option(
+    "--ops",
+    metavar="NAMES",
+    callback=names("op with a measured error", _measured_op_names),
+    help="With --kernels: measure these ops only and keep the rest of the table.  [default: all]",
+)
+def doctor(*, kernels: bool, out: str | None, ops: tuple[str, ...] | None) -> None:
     """Say what is installed, on what machine, what is missing and how to get it.
 
     \b
     Examples:
       adjudge doctor
       adjudge doctor --kernels --out kernel_errors.json
+      adjudge doctor --kernels --ops exp,tanh
     """
-    if out is not None and not kernels:
-        raise click.UsageError("--out goes with --kernels")
+    for name, value in (("--out", out), ("--ops", ops)):
+        if value is not None and not kernels:
+            raise click.UsageError(f"{name} goes with --kernels")
     if kernels:
-        click.echo(f"wrote {_measure_kernels(out)}")
+        click.echo(f"wrote {_measure_kernels(out, ops)}")
         return
     from harness.doctor import doctor as examine
     from harness.doctor import render
@@ -529,7 +543,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 # doctor
 
 
-def _measure_kernels(out: str | None) -> Path:
+def _measure_kernels(out: str | None, ops: tuple[str, ...] | None) -> Path:
     from harness.kernels import TABLE
     from harness.oracles.kernel_errors import regenerate
 
@@ -540,7 +554,10 @@ def _measure_kernels(out: str | None) -> Path:
         probe.unlink()
     except OSError as error:
         raise _Failed(f"--out: cannot write {path}: {error.strerror}") from None
-    regenerate(path, progress=lambda text: click.echo(f"measuring {text}", err=True))
+    try:
+        regenerate(path, ops=ops, progress=lambda text: click.echo(f"measuring {text}", err=True))
+    except ValueError as error:
+        raise _Failed(f"--{error}") from None
     return path
 
 

@@ -35,6 +35,7 @@ from reference_impl import methods as _methods
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type
 from reference_impl.tensor import Size, Tensor
+from reference_impl import nn, special
 from math import e, inf, nan, pi
 
 float, double, long, int, short = float32, float64, int64, int32, int16

@@ -215,6 +215,8 @@ def test_a_stopped_run_keeps_and_reports_what_it_has(number: signal.Signals, tmp
         (("bench", "--adbench", "no/such/folder"), "no/such/folder"),
         (("report", "--run", "a", "--latest"), "exclude each other"),
         (("doctor", "--out", "x.json"), "--out goes with --kernels"),
+        (("doctor", "--ops", "exp"), "--ops goes with --kernels"),
+        (("doctor", "--kernels", "--ops", "exq"), "did you mean exp"),
         (("verfy",), "verify"),
     ],
 )

@@ -1,8 +1,8 @@
 """Measure how far the kernels of a backend are from the exact result, against 200-bit ball arithmetic.
 
 `measure("torch", "float64")` returns one entry an op, in the form that `harness.kernels` loads; `regenerate(path)` does
-so for every backend that is installed and writes the table. Errors are in units of u, half the distance from 1 to the
-next number: a correctly rounded kernel has 1 at most.
+so for every backend that is installed and writes the table, or measures some ops and leaves the rest of it as it is.
+Errors are in units of u, half the distance from 1 to the next number: a correctly rounded kernel has 1 at most.
 
 Points are drawn over the whole exponent range of the dtype, in the ordinary range, near the zeros of the function, at
 its edges and in its saturated tails. Every kernel runs on a long array and on short ones, since vector and scalar code
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -158,12 +158,14 @@ def _evaluate(f: Exact, numbers: Sequence[float]) -> Any:
 
 
 @cache
-def probes(dtype: str, count: int) -> tuple[Probe, ...]:
-    """Every elementwise op with its points for that dtype and its exact results; computed once for all backends."""
+def probes(dtype: str, count: int, ops: frozenset[str] | None = None) -> tuple[Probe, ...]:
+    """Elementwise ops (all or some) with points for that dtype and exact results; computed once for all backends."""
     found = []
     before = ctx.prec
     try:
         for op, (value, slopes) in EXACT.items():
+            if ops is not None and op not in ops:
+                continue
             for args, points in _points(op, dtype, count):
                 rows = list(zip(*[_numbers(arg, points) for arg in args], strict=True))
                 tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
@@ -341,13 +343,14 @@ def _broadcast(probe: Probe, dtype: str) -> Iterator[tuple[Case, list[Any], tupl
             yield case, [_evaluate(value, (float(x), float(y))) for x, y in zip(*wide, strict=True)], wide
 
 
-def measure(backend: str, dtype: str, *, count: int = 3000) -> dict[str, Any]:
-    """Measure every elementwise kernel of a backend, forward and backward.
+def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str] | None = None) -> dict[str, Any]:
+    """Measure every elementwise kernel that a backend has, forward and backward, and every op that adds up.
 
     Args:
         backend: name of an installed backend.
         dtype: "float64" or "float32".
         count: points an op, about.
+        ops: names in `EXACT` and `ADDING`; by default all.
 
     Returns:
         A mapping with "version", "flushes_subnormals" (results below the smallest normal number become 0, and so do
@@ -358,18 +361,19 @@ def measure(backend: str, dtype: str, *, count: int = 3000) -> dict[str, Any]:
     """
     engine = backends.get(backend)
     grouped: dict[str, list[Probe]] = {}
-    for probe in probes(dtype, count):
-        grouped.setdefault(probe.op, []).append(probe)
+    for probe in probes(dtype, count, None if ops is None else frozenset(ops)):
+        if engine.supports(_case(probe, probe.points, dtype).program) is None:
+            grouped.setdefault(probe.op, []).append(probe)
     flushes = _flushes(engine, dtype)
     before, ctx.prec = ctx.prec, BITS
     try:
-        ops = {op: _entry(engine, group, dtype, flushes) for op, group in grouped.items()}
+        entries = {op: _entry(engine, group, dtype, flushes) for op, group in grouped.items()}
     finally:
         ctx.prec = before
-    adding = measure_adding(engine, dtype)
+    adding = measure_adding(engine, dtype, ops)
     for entry in adding.values():
         entry["eta"] = float(np.finfo(dtype).tiny if flushes else np.finfo(dtype).smallest_subnormal)
-    return {"version": engine.version, "flushes_subnormals": flushes, "ops": ops | adding}
+    return {"version": engine.version, "flushes_subnormals": flushes, "ops": entries | adding}
 
 
 def _flushes(engine: Engine, dtype: str) -> bool:
@@ -566,14 +570,19 @@ def _rows(dtype: str) -> Iterator[Array]:
                 yield row.astype(dtype)
 
 
-def measure_adding(engine: Engine, dtype: str) -> dict[str, dict[str, Any]]:
-    """For every op of `ADDING` the largest error over what its formula allows, and the factor that is declared."""
+def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+    """For every op of `ADDING` that the engine has, the largest error over what its formula allows and the declared factor.
+
+    With `ops`, for these only.
+    """
     info = np.finfo(dtype)
     u, tiny, top = float(info.eps) / 2, float(info.tiny) * 2.0**20, float(info.max) / 2.0**20
     found = {}
     before, ctx.prec = ctx.prec, BITS
     try:
         for op, (params, exact) in ADDING.items():
+            if (ops is not None and op not in ops) or not _has(engine, op, params):
+                continue
             worst, at = 0.0, 0
             for x in _rows(dtype):
                 program = Program((Spec(x.shape),), (Instr(op, (0,), tuple(params.items())),), (1,))
@@ -594,10 +603,28 @@ def measure_adding(engine: Engine, dtype: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _has(engine: Engine, op: str, params: dict[str, Any]) -> bool:
+    instr = Instr(op, (0,), tuple(params.items()))
+    return engine.supports(Program((Spec((2,)),), (instr,), (1,))) is None
+
+
 def regenerate(
-    path: str | Path = TABLE, *, count: int = 3000, progress: Callable[[str], None] = lambda text: None
+    path: str | Path = TABLE,
+    *,
+    count: int = 3000,
+    ops: Collection[str] | None = None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Measure every installed backend and write the table of declared errors; others keep what the file says of them."""
+    """Measure every installed backend and write the table of declared errors; others keep what the file says of them.
+
+    Args:
+        path: the table, read first if it exists.
+        count: points an op, about.
+        ops: measure these only, and keep what the table says of all others; by default all.
+
+    Raises:
+        ValueError: some ops are to be measured with another version of a backend than the others were.
+    """
     path = Path(path)
     table: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"backends": {}}
     table |= {"schema": SCHEMA, "kinds": KINDS, "margin": MARGIN, "machine": platform.processor() or platform.machine()}
@@ -607,7 +634,18 @@ def regenerate(
             continue
         for dtype in DTYPES:
             progress(f"{backend} {dtype}")
-            table["backends"].setdefault(backend, {})[dtype] = measure(backend, dtype, count=count)
+            blocks = table["backends"].setdefault(backend, {})
+            found = measure(backend, dtype, count=count, ops=ops)
+            blocks[dtype] = found if ops is None or dtype not in blocks else _merged(blocks[dtype], found, backend)
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(table, indent=1) + "\n")
     temporary.replace(path)
+
+
+def _merged(block: dict[str, Any], found: dict[str, Any], backend: str) -> dict[str, Any]:
+    if block["version"] != found["version"]:
+        raise ValueError(
+            f"ops: {backend} is {found['version']} here, the rest of the table was measured with {block['version']}; "
+            "measure all ops"
+        )
+    return {**block, "ops": {**block["ops"], **found["ops"]}}

@@ -1,0 +1,12 @@
+"""`torch.special`: special functions under the names that PyTorch gives them there.
+
+>>> import reference_impl as torch
+>>> torch.special.expm1(torch.zeros(2))
+tensor([0., 0.])
+"""
+
+from __future__ import annotations
+
+from reference_impl.functions import expm1, log1p, log_softmax, logsumexp, softmax
+
+__all__ = ["expm1", "log1p", "log_softmax", "logsumexp", "softmax"]
