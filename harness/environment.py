@@ -6,6 +6,7 @@ metadata, so no framework is imported to name it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import secrets
@@ -16,7 +17,20 @@ from pathlib import Path
 
 from harness.records import RunInfo
 
-__all__ = ["PACKAGES", "cores", "cpu_name", "describe_run", "git_state", "installed", "threads", "versions"]
+__all__ = [
+    "PACKAGES",
+    "affinity",
+    "blas",
+    "code_hash",
+    "cores",
+    "cpu_name",
+    "describe_run",
+    "git_state",
+    "governor",
+    "installed",
+    "threads",
+    "versions",
+]
 
 PACKAGES = ("adjudge", "numpy", "torch", "jax", "jaxlib", "python-flint", "hypothesis", "pyarrow", "pandas")
 
@@ -46,6 +60,10 @@ def describe_run(
         platform=platform.platform(),
         git_commit=commit,
         git_dirty=dirty,
+        governor=governor(),
+        affinity=affinity(),
+        blas=blas(),
+        code_hash=code_hash(Path(__file__).parents[1]),
     )
 
 
@@ -82,6 +100,43 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def governor() -> str:
+    """How the system sets the frequency of the first core, such as "performance"; "" where it does not say."""
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+    except OSError:
+        return ""
+
+
+def affinity() -> str:
+    """Numbers of the cores that this process may run on, such as "0,1"; "" where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    return ""
+
+
+def blas() -> str:
+    """The numerical libraries with thread pools that are loaded, such as "openblas 0.3.30 (1 thread)"."""
+    import threadpoolctl
+
+    found = {
+        f"{pool['internal_api']} {pool.get('version') or 'unknown'} ({pool['num_threads']} thread"
+        f"{'' if pool['num_threads'] == 1 else 's'})"
+        for pool in threadpoolctl.threadpool_info()
+    }
+    return ", ".join(sorted(found))
+
+
+def code_hash(tree: Path) -> str:
+    """First 16 hexadecimal digits of a SHA-256 over the sources of `harness` and `reference_impl` below a folder."""
+    digest = hashlib.sha256()
+    for package in ("harness", "reference_impl"):
+        for path in sorted((tree / package).rglob("*.py")):
+            digest.update(path.relative_to(tree).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def threads() -> int:

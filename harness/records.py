@@ -1,6 +1,6 @@
 """Rows: what is kept of a run, one frozen dataclass a row type, written to Parquet whole or not at all.
 
-`write_run` writes ``OUT/verdicts-<run_id>.parquet`` and ``OUT/timings-<run_id>.parquet``; `read_run` reads one file
+`write_run` writes ``OUT/verdicts-<run_id>.parquet``, ``timings-...`` and ``comparisons-...``; `read_run` reads one file
 back, `read_dataset` a whole folder. A path may also be any fsspec URL (``s3://bucket/runs``). The fields of the
 dataclasses are the columns: the Parquet schema, its documentation and the checks on what is read are derived from them.
 
@@ -25,11 +25,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 __all__ = [
+    "CHANGES",
+    "COUNTS",
     "OWNERS",
     "PHASES",
     "SCHEMA_VERSION",
     "VERDICTS",
     "Column",
+    "ComparisonRow",
     "Dataset",
     "RecordError",
     "Run",
@@ -44,11 +47,14 @@ __all__ = [
     "write_run",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Raised when a column is added; the new column says `since`. Files of every older version are still read."""
 
 VERDICTS = ("agree", "disagree", "inconclusive", "unsupported")
 OWNERS = ("", "reference", "harness", "bound", "framework")
-PHASES = ("import", "first_call", "steady")
+PHASES = ("import", "first_call", "trace", "compile", "steady")
+CHANGES = ("slower", "faster", "no change", "cannot tell")
+COUNTS = ("same", "more", "fewer", "other", "not counted")
 
 _KEY = b"adjudge"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -60,8 +66,9 @@ class RecordError(ValueError):
     """A file or folder of rows cannot be read or written; the message names it and says what is wrong."""
 
 
-def _column(doc: str, *, unit: str = "", default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"doc": doc, "unit": unit})
+def _column(doc: str, *, unit: str = "", default: Any = MISSING, since: int = 1) -> Any:
+    """A column; one that is younger than version 1 has a default, which rows of older files get."""
+    return field(default=default, metadata={"doc": doc, "unit": unit, "since": since})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +136,7 @@ class TimingRow:
     dtype: str = _column("dtype of the computation")
     device: str = _column("where it ran", default="cpu")
     threads: int = _column("threads that the backend was allowed", unit="threads")
-    phase: str = _column('"import", "first_call" (with compilation) or "steady"')
+    phase: str = _column('"import", "first_call" (with tracing and compilation), "trace", "compile" or "steady"')
     samples_seconds: tuple[float, ...] = _column("every sample, in the order taken", unit="s per call")
     calls_per_sample: int = _column("calls that one sample averages over", unit="calls", default=1)
     rounds: tuple[int, ...] = _column(
@@ -139,18 +146,122 @@ class TimingRow:
     check_error: float = _column(
         "largest relative difference from the reference's value", unit="1", default=float("nan")
     )
+    processes: tuple[int, ...] = _column(
+        "process that took each sample, numbered from 0; empty if one took all", default=(), since=2
+    )
+    cpu_seconds: tuple[float, ...] = _column(
+        "CPU time of each sample, all threads together; empty if not taken", unit="s per call", default=(), since=2
+    )
+    waited_seconds: tuple[float, ...] = _column(
+        "time of each sample that the process was ready to run but had no core; empty if the system does not say",
+        unit="s per call",
+        default=(),
+        since=2,
+    )
+    clock_share: float = _column(
+        "share of a sample that reading the clock takes; -1 if unknown", unit="1", default=-1.0, since=2
+    )
+    tape_nodes: int = _column("nodes that one call puts on the tape; -1 if not counted", default=-1, since=2)
+    primitive_calls: int = _column(
+        "primitives that one call runs, backward included; -1 if not counted", default=-1, since=2
+    )
+    vjp_calls: int = _column("VJP rules that one call runs; -1 if not counted", default=-1, since=2)
+    saved_bytes: int = _column(
+        "bytes of the distinct arrays that the tape keeps for backward; -1 if not counted",
+        unit="bytes",
+        default=-1,
+        since=2,
+    )
+    peak_bytes: int = _column(
+        "most bytes allocated at once by Python and NumPy in one call; -1 if not counted",
+        unit="bytes",
+        default=-1,
+        since=2,
+    )
+    peak_rss_bytes: int = _column(
+        "growth of the process's resident memory at its peak in one call; -1 if the system does not say",
+        unit="bytes",
+        default=-1,
+        since=2,
+    )
+    python_calls: int = _column("Python and C functions that one call enters; -1 if not counted", default=-1, since=2)
+    revision: str = _column("commit or environment whose code was timed, where a run has several", default="", since=2)
+    code_hash: str = _column("hash of the timed code's sources", default="", since=2)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "samples_seconds", tuple(self.samples_seconds))
-        object.__setattr__(self, "rounds", tuple(self.rounds))
+        for name in ("samples_seconds", "rounds", "processes", "cpu_seconds", "waited_seconds"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         _check_choice("phase", self.phase, PHASES)
         for seconds in self.samples_seconds:
             if not (math.isfinite(seconds) and (seconds > 0 or (seconds == 0 and self.phase != "steady"))):
                 raise ValueError(f"samples_seconds holds {seconds!r}, which is no time that a clock could show")
         if self.checked is not True:
             raise ValueError(f"checked is {self.checked!r}: a time is kept only for a value that was judged right")
-        if self.rounds and len(self.rounds) != len(self.samples_seconds):
-            raise ValueError(f"rounds has {len(self.rounds)} entries, samples_seconds has {len(self.samples_seconds)}")
+        for name in ("rounds", "processes", "cpu_seconds", "waited_seconds"):
+            entries = len(getattr(self, name))
+            if entries and entries != len(self.samples_seconds):
+                raise ValueError(f"{name} has {entries} entries, samples_seconds has {len(self.samples_seconds)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparisonRow:
+    """One series timed before and after a change, in paired processes, and what that says.
+
+    Raises:
+        ValueError: `verdict` or `counts` is not in its list.
+    """
+
+    schema_version: int = _column("version of this schema", default=SCHEMA_VERSION, since=2)
+    run_id: str = _column("the run that compared", since=2)
+    series: str = _column("workload/size/what/backend/dtype, with which thresholds and acceptances name it", since=2)
+    workload: str = _column("name of the workload", since=2)
+    size: int = _column("elements of the largest input", unit="elements", since=2)
+    what: str = _column('what a call computes: "value", "gradient" or "vjp"', since=2)
+    backend: str = _column("who was timed", since=2)
+    mode: str = _column('how the backend ran it: "eager" or "jit"', default="eager", since=2)
+    dtype: str = _column("dtype of the computation", since=2)
+    device: str = _column("where it ran", default="cpu", since=2)
+    threads: int = _column("threads that the backend was allowed", unit="threads", since=2)
+    before: str = _column("commit or environment before the change", since=2)
+    after: str = _column("commit or environment after the change", since=2)
+    verdict: str = _column('"slower", "faster", "no change" or "cannot tell"', since=2)
+    reason: str = _column("why it cannot be told, or what else has to be known", default="", since=2)
+    ratio: float = _column("time after / time before; nan if none", unit="1", default=float("nan"), since=2)
+    low: float = _column("lower end of the interval of the ratio", unit="1", default=float("nan"), since=2)
+    high: float = _column("upper end of the interval of the ratio", unit="1", default=float("nan"), since=2)
+    p: float = _column("probability of a difference as large if there is none", unit="1", default=float("nan"), since=2)
+    p_adjusted: float = _column(
+        "the same, corrected for all series of the run (Holm)", unit="1", default=float("nan"), since=2
+    )
+    threshold: float = _column("smallest relative change that counts", unit="1", default=float("nan"), since=2)
+    smallest_effect: float = _column(
+        "smallest relative change that this run would have called in 8 of 10 repetitions",
+        unit="1",
+        default=float("nan"),
+        since=2,
+    )
+    control_ratio: float = _column(
+        "time before / time before, from interleaved halves: drift that no change explains",
+        unit="1",
+        default=float("nan"),
+        since=2,
+    )
+    control_low: float = _column("lower end of the control's interval", unit="1", default=float("nan"), since=2)
+    control_high: float = _column("upper end of the control's interval", unit="1", default=float("nan"), since=2)
+    before_seconds: float = _column("median before", unit="s per call", default=float("nan"), since=2)
+    after_seconds: float = _column("median after", unit="s per call", default=float("nan"), since=2)
+    log_ratios: tuple[float, ...] = _column("log of after / before in each pair of processes", default=(), since=2)
+    blocks: int = _column("timed blocks of each side, over all processes", default=0, since=2)
+    clock: str = _column('"on core" (time without a core taken off) or "wall"', default="", since=2)
+    counts: str = _column('"same", "more", "fewer", "other", or "not counted"', default="not counted", since=2)
+    counts_before: str = _column("JSON of the deterministic counts before", default="{}", since=2)
+    counts_after: str = _column("JSON of the deterministic counts after", default="{}", since=2)
+    accepted: str = _column("reason of the acceptance that covers the change", default="", since=2)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_ratios", tuple(self.log_ratios))
+        _check_choice("verdict", self.verdict, CHANGES)
+        _check_choice("counts", self.counts, COUNTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +278,9 @@ class RunInfo:
     seed: int = _column("the run's seed", default=0)
     budget_seconds: float | None = _column("time the run was allowed; null if unlimited", unit="s", default=None)
     elapsed_seconds: float | None = _column("time the run took", unit="s", default=None)
-    versions: dict[str, str] = field(metadata={"doc": "version of Python and of each package that matters", "unit": ""})
+    versions: dict[str, str] = field(
+        metadata={"doc": "version of Python and of each package that matters", "unit": "", "since": 1}
+    )
     cpu: str = _column("the processor's name", default="")
     cores: int = _column("cores that the process may use", unit="cores", default=0)
     threads: int = _column("threads that each backend is allowed", unit="threads", default=0)
@@ -178,14 +291,20 @@ class RunInfo:
     programs: int = _column("programs judged", unit="programs", default=0)
     points: int = _column("points judged, over all programs", unit="points", default=0)
     rejected: int = _column("programs that were drawn and thrown away", unit="programs", default=0)
+    governor: str = _column(
+        "how the system sets the processor's frequency; empty if it does not say", default="", since=2
+    )
+    affinity: str = _column("numbers of the cores that the process may use", default="", since=2)
+    blas: str = _column("linear algebra libraries that NumPy has loaded, with their threads", default="", since=2)
+    code_hash: str = _column("hash of the sources of harness and reference_impl", default="", since=2)
 
     def __post_init__(self) -> None:
         if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"run_id is {self.run_id!r}: use 1 to 100 letters, digits, dots, dashes, underscores")
 
 
-Row = VerdictRow | TimingRow
-RowType = type[VerdictRow] | type[TimingRow]
+Row = VerdictRow | TimingRow | ComparisonRow
+RowType = type[VerdictRow] | type[TimingRow] | type[ComparisonRow]
 T = TypeVar("T")
 
 
@@ -199,11 +318,12 @@ class Column(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run as it was read: its info, its verdict rows and its timing rows."""
+    """One run as it was read: its info, its verdict rows, its timing rows and its comparisons."""
 
     info: RunInfo
     verdicts: tuple[VerdictRow, ...] = ()
     timings: tuple[TimingRow, ...] = ()
+    comparisons: tuple[ComparisonRow, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -244,16 +364,19 @@ def write_run(
     *,
     verdicts: Sequence[VerdictRow] | None = None,
     timings: Sequence[TimingRow] | None = None,
+    comparisons: Sequence[ComparisonRow] | None = None,
 ) -> tuple[str, ...]:
     """Write the run's rows, one file for each row type that is not None; return the paths.
 
     A file of the same run is replaced, so a run may save what it has so far as often as it likes.
     """
     paths = []
-    for stem, row_type, rows in (("verdicts", VerdictRow, verdicts), ("timings", TimingRow, timings)):
+    given: dict[str, Sequence[Row] | None] = {"verdicts": verdicts, "timings": timings, "comparisons": comparisons}
+    for stem, rows in given.items():
+        row_type = _STEMS[stem]
         if rows is not None:
             path = _join(out, f"{stem}-{info.run_id}.parquet")
-            to_parquet(path, cast("Sequence[Row]", rows), info, row_type=row_type)
+            to_parquet(path, rows, info, row_type=row_type)
             paths.append(path)
     return tuple(paths)
 
@@ -331,7 +454,7 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 def _join_runs(a: Run, b: Run) -> Run:
     info = replace(a.info, interrupted=a.info.interrupted or b.info.interrupted)
-    return Run(info, a.verdicts + b.verdicts, a.timings + b.timings)
+    return Run(info, a.verdicts + b.verdicts, a.timings + b.timings, a.comparisons + b.comparisons)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -349,13 +472,19 @@ _ARROW: dict[Any, Any] = {
     tuple[float, ...]: pa.list_(pa.float64()),
     tuple[int, ...]: pa.list_(pa.int64()),
 }
-_STEMS: dict[str, RowType] = {"verdicts": VerdictRow, "timings": TimingRow}
+_STEMS: dict[str, RowType] = {"verdicts": VerdictRow, "timings": TimingRow, "comparisons": ComparisonRow}
 
 
-def _schema(row_type: RowType) -> Any:
+def _schema(row_type: RowType, version: int = SCHEMA_VERSION) -> Any:
+    """The Parquet schema as it was in a version: of the columns that it had."""
     hints = get_type_hints(row_type)
+    old = {f.name for f in fields(row_type) if f.metadata["since"] <= version}
     return pa.schema(
-        [pa.field(c.name, _ARROW[hints[c.name]], False, {"unit": c.unit, "doc": c.doc}) for c in columns(row_type)]
+        [
+            pa.field(c.name, _ARROW[hints[c.name]], False, {"unit": c.unit, "doc": c.doc})
+            for c in columns(row_type)
+            if c.name in old
+        ]
     )
 
 
@@ -386,9 +515,10 @@ def _encode(name: str, rows: Sequence[Row], info: RunInfo, row_type: RowType) ->
 def _decode(name: str, file: IO[bytes]) -> Run:
     parquet = pq.ParquetFile(file, page_checksum_verification=True)
     head = _read_head(name, parquet)
-    row_type = _STEMS[head["rows"]]
-    if not parquet.schema_arrow.equals(_schema(row_type), check_metadata=False):
-        raise RecordError(f"{name}: {_schema_difference(parquet.schema_arrow, _schema(row_type))}")
+    row_type, version = _STEMS[head["rows"]], head["schema_version"]
+    schema = _schema(row_type, version)
+    if not parquet.schema_arrow.equals(schema, check_metadata=False):
+        raise RecordError(f"{name}: {_schema_difference(parquet.schema_arrow, schema)}")
     meta = parquet.metadata
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     if meta.num_rows > _MAX_ROWS or size > _MAX_BYTES:
@@ -397,12 +527,11 @@ def _decode(name: str, file: IO[bytes]) -> Run:
         )
     try:
         info = _read_info(head["info"])
-        rows = _read_rows(parquet.read(), row_type, info)
+        rows = _read_rows(parquet.read(), row_type, info, version)
     except (TypeError, ValueError) as error:
         raise RecordError(f"{name}: {_describe(error)}") from error
-    if row_type is VerdictRow:
-        return Run(info, verdicts=cast("tuple[VerdictRow, ...]", rows))
-    return Run(info, timings=cast("tuple[TimingRow, ...]", rows))
+    kept: dict[str, Any] = {head["rows"]: rows}
+    return Run(info, **kept)
 
 
 def _read_head(name: str, parquet: Any) -> dict[str, Any]:
@@ -418,12 +547,13 @@ def _read_head(name: str, parquet: Any) -> dict[str, Any]:
         raise RecordError(
             f"{name}: its {_KEY.decode()!r} metadata is not what Adjudge writes: {_describe(error)}"
         ) from error
-    if version != SCHEMA_VERSION:
-        raise RecordError(f"{name}: has schema version {version!r}, this Adjudge reads version {SCHEMA_VERSION}")
-    if not isinstance(stem, str) or stem not in _STEMS or not isinstance(head.get("info"), dict):
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+        newer = " (written by a newer Adjudge: update this one)" if type(version) is int and version > 0 else ""
         raise RecordError(
-            f"{name}: its {_KEY.decode()!r} metadata names neither verdicts nor timings, or has no run info"
+            f"{name}: has schema version {version!r}, this Adjudge reads versions 1 to {SCHEMA_VERSION}{newer}"
         )
+    if not isinstance(stem, str) or stem not in _STEMS or not isinstance(head.get("info"), dict):
+        raise RecordError(f"{name}: its {_KEY.decode()!r} metadata names no rows of Adjudge's, or has no run info")
     return cast("dict[str, Any]", head)
 
 
@@ -448,7 +578,8 @@ def _fits(value: object, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _read_rows(table: Any, row_type: RowType, info: RunInfo) -> tuple[Row, ...]:
+def _read_rows(table: Any, row_type: RowType, info: RunInfo, version: int) -> tuple[Row, ...]:
+    """The rows; columns that are younger than the file have their defaults, and the rows are of today's version."""
     names = table.column_names
     data: list[Iterable[Any]] = []
     for key in names:
@@ -461,11 +592,9 @@ def _read_rows(table: Any, row_type: RowType, info: RunInfo) -> tuple[Row, ...]:
     for row in rows:
         if row.run_id != info.run_id:
             raise ValueError(f"a row has run_id {row.run_id!r}, the file is of run {info.run_id!r}")
-        if row.schema_version != SCHEMA_VERSION:
-            raise ValueError(
-                f"a row has schema version {row.schema_version}, this Adjudge reads version {SCHEMA_VERSION}"
-            )
-    return rows
+        if row.schema_version != version:
+            raise ValueError(f"a row has schema version {row.schema_version}, the file has version {version}")
+    return rows if version == SCHEMA_VERSION else tuple(replace(row, schema_version=SCHEMA_VERSION) for row in rows)
 
 
 def _values(column: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import environment, records
-from harness.records import RecordError, Run, RunInfo, TimingRow, VerdictRow
+from harness.records import ComparisonRow, RecordError, Run, RunInfo, TimingRow, VerdictRow
 
 INFO = RunInfo(
     run_id="20300131T000000Z-abc123",
@@ -83,6 +83,18 @@ def test_timing_rows_round_trip(tmp_path: Path) -> None:
     assert records.read_run(path) == Run(INFO, (), (TIMING,))
 
 
+def test_comparison_rows_round_trip(tmp_path: Path) -> None:
+    row = ComparisonRow(
+        run_id=INFO.run_id, series="chain/10/vjp/reference/float64", workload="chain", size=10, what="vjp",
+        backend="reference", dtype="float64", threads=1, before="a", after="b", verdict="slower", ratio=1.05, low=1.04,
+        high=1.06, p=1e-4, p_adjusted=2e-4, threshold=0.02, smallest_effect=0.01, control_ratio=1.0, control_low=0.99,
+        control_high=1.01, before_seconds=1e-3, after_seconds=1.05e-3, log_ratios=(0.05, 0.04), blocks=20, clock="wall",
+        counts="same",
+    )  # fmt: skip
+    (path,) = records.write_run(tmp_path, INFO, comparisons=[row])
+    assert records.read_run(path) == Run(INFO, comparisons=(row,))
+
+
 def test_nan_and_infinity_round_trip(tmp_path: Path) -> None:
     row = replace(AGREE, error_over_bound=math.inf, median_error_over_bound=math.nan)
     back = records.read_run(records.write_run(tmp_path, INFO, verdicts=[row])[0]).verdicts[0]
@@ -105,7 +117,7 @@ def test_a_url_round_trips() -> None:
 
 
 def test_every_column_is_documented() -> None:
-    for row_type in (VerdictRow, TimingRow, RunInfo):
+    for row_type in (VerdictRow, TimingRow, ComparisonRow, RunInfo):
         assert all(c.doc and c.type for c in records.columns(row_type))
 
 
@@ -189,12 +201,55 @@ def test_a_foreign_parquet_file_is_refused(tmp_path: Path) -> None:
         records.read_run(tmp_path / "foreign.parquet")
 
 
-def test_another_schema_version_is_refused(tmp_path: Path) -> None:
-    path = write(
-        tmp_path, metadata=lambda m: {b"adjudge": m[b"adjudge"].replace(b'"schema_version": 1', b'"schema_version": 2')}
-    )
-    with pytest.raises(RecordError, match="has schema version 2, this Adjudge reads version 1"):
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        (
+            "99",
+            r"has schema version 99, this Adjudge reads versions 1 to \d+ \(written by a newer Adjudge: update this one",
+        ),
+        ("0", r"has schema version 0, this Adjudge reads versions 1 to \d+$"),
+        ("true", "has schema version True"),
+        ('"2"', "has schema version '2'"),
+    ],
+)
+def test_another_schema_version_is_refused(tmp_path: Path, version: str, message: str) -> None:
+    now = f'"schema_version": {records.SCHEMA_VERSION}'.encode()
+    then = f'"schema_version": {version}'.encode()
+    path = write(tmp_path, metadata=lambda m: {b"adjudge": m[b"adjudge"].replace(now, then)})
+    with pytest.raises(RecordError, match=message):
         records.read_run(path)
+
+
+OLD = Path(__file__).parent / "records_of_version_1"
+
+
+def test_files_of_version_1_are_read_with_defaults_for_younger_columns() -> None:
+    (run,) = records.read_dataset(OLD).runs
+    assert run.info.run_id == INFO.run_id and run.info.versions == INFO.versions and run.info.governor == ""
+    assert run.verdicts == (AGREE, DISAGREE)
+    assert run.timings == (TIMING,)
+    assert {row.schema_version for row in (*run.verdicts, *run.timings)} == {records.SCHEMA_VERSION}
+    assert (run.timings[0].tape_nodes, run.timings[0].processes, run.timings[0].revision) == (-1, (), "")
+
+
+def test_what_was_read_of_version_1_is_written_as_of_today(tmp_path: Path) -> None:
+    (run,) = records.read_dataset(OLD).runs
+    records.write_run(tmp_path, run.info, verdicts=run.verdicts, timings=run.timings)
+    assert records.read_dataset(tmp_path).runs == (run,)
+
+
+def test_a_file_of_version_1_with_a_younger_column_is_refused(tmp_path: Path) -> None:
+    table = pq.read_table(OLD / f"timings-{INFO.run_id}.parquet")
+    pq.write_table(table.append_column("tape_nodes", pa.array([1])), tmp_path / "mixed.parquet")
+    with pytest.raises(RecordError, match="column 'tape_nodes' is unknown"):
+        records.read_run(tmp_path / "mixed.parquet")
+
+
+def test_every_younger_column_has_a_default() -> None:
+    for row_type in (VerdictRow, TimingRow, RunInfo):
+        for f in fields(row_type):
+            assert f.metadata["since"] == 1 or f.default is not MISSING, f.name
 
 
 @pytest.mark.parametrize(
@@ -202,8 +257,8 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     [
         (b"[" * 100_000, "is not what Adjudge writes"),
         (b"[]", "is not what Adjudge writes"),
-        (b'{"schema_version": 1, "rows": "secrets", "info": {}}', "neither verdicts nor timings"),
-        (b'{"schema_version": 1, "rows": ["verdicts"], "info": {}}', "neither verdicts nor timings"),
+        (b'{"schema_version": 1, "rows": "secrets", "info": {}}', "names no rows of Adjudge's"),
+        (b'{"schema_version": 1, "rows": ["verdicts"], "info": {}}', "names no rows of Adjudge's"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {"evil": 1}}', "unknown entry 'evil'"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {"seed": "x"}}', "run info seed is 'x'"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {}}', "missing"),
@@ -238,7 +293,7 @@ def test_other_columns_are_refused(tmp_path: Path, edit: Any, message: str) -> N
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [("verdict", "perfect", "verdict is 'perfect'"), ("owner", "you", "owner is 'you'"),
-     ("run_id", "../../etc", "run_id '../../etc'"), ("schema_version", 2, "schema version 2")],
+     ("run_id", "../../etc", "run_id '../../etc'"), ("schema_version", 1, "schema version 1")],
 )  # fmt: skip
 def test_values_that_no_run_writes_are_refused(tmp_path: Path, column: str, value: Any, message: str) -> None:
     def edit(table: Any) -> Any:
@@ -330,6 +385,22 @@ def test_a_run_describes_its_machine() -> None:
     assert info.cpu and info.platform and info.cores >= 1 and info.threads == 1
     assert {"python", "numpy"} <= set(info.versions)
     assert environment.installed("no-such-distribution-anywhere") is None
+
+
+def test_the_environment_of_a_run_is_complete() -> None:
+    info = environment.describe_run(command="adjudge bench")
+    assert info.affinity == environment.affinity() and info.blas and len(info.code_hash) == 16
+    assert environment.blas() == info.blas
+
+
+def test_the_hash_of_the_code_changes_with_a_line_and_with_a_name(tmp_path: Path) -> None:
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "a.py").write_text("x = 1\n")
+    first = environment.code_hash(tmp_path)
+    (tmp_path / "harness" / "a.py").write_text("x = 2\n")
+    second = environment.code_hash(tmp_path)
+    (tmp_path / "harness" / "a.py").rename(tmp_path / "harness" / "b.py")
+    assert len({first, second, environment.code_hash(tmp_path)}) == 3
 
 
 def test_threads_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
