@@ -164,17 +164,22 @@ def sweep(
                 if create_graph:
                     saved = _as_tensors(node)
                 p, shapes = node.primitive, node.shapes
-                rules, variadic = p.rules, p.variadic
+                rules, variadic, add_into = p.rules, p.variadic, p.add_into
                 for i, end in enumerate(node.edges):
                     if end is None or (path is not None and end not in path):
                         continue
                     rule, values = rules[0 if variadic else i].function, saved[i]
+                    if add_into is not None and end in ours:
+                        add_into(pending[end], ct, *values)
+                        continue
                     # A call with a star costs three times a plain one, and nearly every rule needs one value.
                     part = rule(ct, values[0]) if len(values) == 1 else rule(ct, *values) if values else rule(ct)
                     if shapes is not None:
                         part = unbroadcast(part, shapes[i])
                     if end not in pending:
                         pending[end] = part
+                        if add_into is not None and type(part) is np.ndarray:
+                            ours.add(end)
                     elif end in ours:
                         pending[end] += part
                     else:

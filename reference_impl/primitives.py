@@ -86,6 +86,7 @@ class Primitive:
     first_promoted: int  # `where` promotes its branches, not its condition
     doc: str
     node_name: str
+    add_into: Callable[..., None] | None
     recorders: dict[tuple[int, ...], Callable[..., Node]] = field(default_factory=dict, repr=False)  # see `recorder`
 
     def rule(self, i: int) -> Rule:
@@ -105,6 +106,7 @@ def primitive(
     kinks: str = "",
     view: bool = False,
     floats: bool = False,
+    add_into: Callable[..., None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a primitive from its NumPy body and its rules; the decorated name becomes the op itself.
 
@@ -116,6 +118,8 @@ def primitive(
         kinks: where it is not differentiable, and what the rule returns there.
         view: the body may return a view of its first argument.
         floats: integer tensors are converted to the default float type first.
+        add_into: for an op of one argument whose rule makes a new, mostly empty array: ``add_into(total, ct, ...)`` adds
+            what the rule would return to a sum in place. A loop over the rows of a matrix is then linear in its length.
     """
 
     def declare(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -137,6 +141,7 @@ def primitive(
             first_promoted=int(arg_names[0] == "condition"),
             doc=inspect.getdoc(body) or "",
             node_name="".join(w.capitalize() for w in body.__name__.split("_")) + "Backward0",
+            add_into=add_into,
         )
         PRIMITIVES[made.name] = made
         return _callable(made)
@@ -184,31 +189,124 @@ def _general(p: Primitive) -> Callable[..., Any]:
 
 
 def _with_params(p: Primitive) -> Callable[..., Any]:
-    body, count = p.body, len(p.arg_names)
+    """Return the op with its parameters spelled out: Python then checks and fills them in, twice as fast as we could.
 
-    def op(*args: Any, **params: Any) -> Any:
-        if len(args) == 1 and type(args[0]) is ndarray and len(params) == len(p.params):
-            return body(*args, **params)  # a bare array: a rule at work
-        if p.variadic or (len(args) == count and len(params) == len(p.params)):
-            return _apply(p, args, params if len(params) == len(p.params) else {**p.params, **params})
-        # PyTorch takes most parameters by position too: x.sum(0, True).
-        given = {**p.params, **dict(zip(p.params, args[count:], strict=False)), **params}
-        if len(given) > len(p.params) or len(args) > count + len(p.params):
-            raise TypeError(f"{p.name}() takes {', '.join([*p.arg_names, *p.params])}; got {args!r}, {params!r}")
-        missing = [k for k, v in given.items() if v is _REQUIRED]
-        if missing:
-            raise TypeError(f"{p.name}() missing required argument: {', '.join(map(repr, missing))}")
-        return _apply(p, args[:count], given)
+    PyTorch takes most parameters by position too, as in ``x.sum(0, True)``, so they may be. For `sum` it reads::
+
+        def op(x, dim=..., keepdim=...):
+            if type(x) is ndarray:
+                return body(x, dim=dim, keepdim=keepdim)  # a bare array: a rule at work
+            return one(p, x, {'dim': dim, 'keepdim': keepdim})
+    """
+    if p.variadic:
+        return _variadic(p)
+    given = ", ".join(f"{k}={k}" for k in p.params)
+    params = "{" + ", ".join(f"{k!r}: {k}" for k in p.params) + "}"
+    lines = [f"def op({', '.join([*p.arg_names, *(f'{k}=defaults[{k!r}]' for k in p.params)])}):"]
+    for k, default in p.params.items():
+        if default is _REQUIRED:
+            lines.append(f'    if {k} is required: raise TypeError("{p.name}() missing required argument: {k!r}")')
+    if len(p.arg_names) == 1:
+        (x,) = p.arg_names
+        lines.append(f"    if type({x}) is ndarray: return body({x}, {given})")
+        lines.append(f"    return one(p, {x}, {params})")
+    else:
+        lines.append(f"    return apply(p, ({', '.join(p.arg_names)},), {params})")
+    names = {"defaults": p.params, "required": _REQUIRED, "ndarray": ndarray, "body": p.body}
+    names |= {"p": p, "one": _one, "apply": _apply}
+    exec("\n".join(lines), names)
+    op: Callable[..., Any] = names["op"]
+    return op
+
+
+def _variadic(p: Primitive) -> Callable[..., Any]:
+    count = len(p.params)
+
+    def op(*xs: Any, **params: Any) -> Any:
+        if len(params) < count:
+            params = {**p.params, **params}
+        if len(params) > count:
+            raise TypeError(f"{p.name}() takes tensors and {', '.join(p.params)}; got {params!r}")
+        arrays = _of_one_float(xs)
+        return _apply(p, xs, params) if arrays is None else _many(p, xs, arrays, params)
 
     return op
+
+
+def _one(p: Primitive, x: Any, params: dict[str, Any]) -> Any:
+    """Do what `apply` does, in one pass for a tensor of a float type."""
+    if type(x) is not Tensor:
+        return _apply(p, (x,), params)
+    array = x.array
+    if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
+        return _apply(p, (x,), params)
+    if x._view is not None:
+        refresh(x)
+    try:
+        y = p.body(array, **params)
+    except ValueError as error:
+        raise _shape_error(p, [array], error) from error
+    out = Tensor(y if type(y) is ndarray else asarray(y))
+    if p.view:
+        _link_view(p, params, x, out)
+    if x._requires_grad and mode.enabled and p.rules:
+        out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)
+        out._requires_grad = True
+    return out
+
+
+def _of_one_float(xs: tuple[Any, ...]) -> list[Any] | None:
+    """Return the arrays of tensors that all hold NumPy arrays of one float type; None if any of them does not."""
+    arrays = []
+    dtype = None
+    for x in xs:
+        if type(x) is not Tensor or type(x.array) is not ndarray:
+            return None
+        if x._view is not None:
+            refresh(x)
+        array = x.array
+        if dtype is None:
+            dtype = array.dtype
+            if dtype is not _F8 and dtype is not _F4:
+                return None
+        elif array.dtype is not dtype:
+            return None
+        arrays.append(array)
+    return arrays
+
+
+def _many(p: Primitive, xs: tuple[Any, ...], arrays: list[Any], params: dict[str, Any]) -> Tensor:
+    """Do what `apply` does, for a variadic primitive on tensors of one float type."""
+    try:
+        y = p.body(*arrays, **params)
+    except ValueError as error:
+        raise _shape_error(p, arrays, error) from error
+    out = Tensor(y)
+    kinds = tuple([WANTED if x._requires_grad else CONSTANT for x in xs])
+    if WANTED in kinds and mode.enabled:
+        out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, xs, arrays, out, params)
+        out._requires_grad = True
+    return out
 
 
 # The two fast paths. On small arrays the interpreter is the whole cost, and nearly every op is elementwise on arrays of one
 # float type. These two do for that case, in one pass, what `apply` does for all; whatever else comes goes to `apply`.
 
 
+def _kernel(p: Primitive) -> Callable[..., Any]:
+    """Return the ufunc that is all of a body, as in ``return np.sin(x)``, which saves its frame; else the body."""
+    code = p.body.__code__
+    if len(code.co_names) != 2 or code.co_names[0] != "np":
+        return p.body
+    ufunc = getattr(np, code.co_names[1], None)
+    shape = {1: lambda x: np.sin(x), 2: lambda a, b: np.add(a, b)}.get(code.co_argcount)
+    if not isinstance(ufunc, np.ufunc) or shape is None or code.co_code != shape.__code__.co_code:
+        return p.body
+    return ufunc
+
+
 def _unary(p: Primitive) -> Callable[..., Any]:
-    body = p.body
+    body = _kernel(p)
 
     def op(x: Any) -> Any:
         if type(x) is not Tensor:
@@ -230,7 +328,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
 
 def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return the op of an elementwise primitive of two arguments; `otherwise` takes what the fast path does not."""
-    body = p.body
+    body = _kernel(p)
     takes_numbers = p.name != "pow"  # whose rule asks whether the exponent is a number
 
     def op(a: Any, b: Any) -> Any:
@@ -250,7 +348,7 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
             kind_b = WANTED if b._requires_grad else CONSTANT
         elif takes_numbers and (type(b) is float or type(b) is int):
             # NumPy takes twice as long to combine an array with a Python number.
-            z = np_array(b, x.dtype) if x.ndim else b
+            z = number_array(b, x.dtype) if x.ndim else b
         else:
             return otherwise(a, b)
         try:
@@ -265,6 +363,22 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
         return out
 
     return op
+
+
+def number_array(value: float, dtype: Any) -> Any:
+    """Return a number as a 0-d array; the same array for the same number, since loops use few and making one is slow."""
+    key = (value, dtype)
+    made = _number_arrays.get(key)
+    if made is None:
+        made = np_array(value, dtype)
+        if value:  # 0.0 and -0.0 are one key
+            if len(_number_arrays) >= 256:
+                _number_arrays.clear()
+            _number_arrays[key] = made
+    return made
+
+
+_number_arrays: dict[tuple[float, Any], Any] = {}
 
 
 def apply(p: Primitive, *args: Any, **params: Any) -> Any:
@@ -396,7 +510,9 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
 
 def _needs_cast(p: Primitive, arrays: list[Any]) -> bool:
     first: Any = None  # the dtype of the first operand that has one
-    for a in arrays[p.first_promoted :]:
+    if p.first_promoted:
+        arrays = arrays[1:]
+    for a in arrays:
         dtype = getattr(a, "dtype", None)
         if dtype is None:
             continue
@@ -491,11 +607,13 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
     p = PRIMITIVES[name]
     if len(rules) != len(p.rules):
         raise ValueError(f"rules: {name} has {len(p.rules)}, got {len(rules)}")
-    before = p.rules
+    before, add_into = p.rules, p.add_into
     object.__setattr__(p, "rules", tuple(_rule(f, p.arg_names) for f in rules))
+    object.__setattr__(p, "add_into", None)  # which would go past the rule
     p.recorders.clear()
     try:
         yield
     finally:
         object.__setattr__(p, "rules", before)
+        object.__setattr__(p, "add_into", add_into)
         p.recorders.clear()

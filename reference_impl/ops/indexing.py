@@ -9,6 +9,7 @@ import numpy as np
 from reference_impl.primitives import INDEXING, primitive, unbroadcast
 
 __all__ = [
+    "BasicIndex",
     "gather",
     "getitem",
     "getitem_adjoint",
@@ -22,7 +23,20 @@ __all__ = [
 ]
 
 
-@primitive(INDEXING, vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)], view=True)
+def _add_at(total: Any, ct: Any, x_shape: tuple[int, ...], index: Any) -> None:
+    place = _for_numpy(index)
+    if type(place) is BasicIndex:
+        total[place] += ct
+    else:  # arrays of integers, which may repeat
+        np.add.at(total, place, ct)
+
+
+@primitive(
+    INDEXING,
+    vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)],
+    view=True,
+    add_into=_add_at,
+)
 def getitem(x: Any, *, index: Any) -> Any:
     """x[index]: a view for integers, slices, None and Ellipsis; a copy for arrays of integers or bools."""
     return x[_for_numpy(index)]
@@ -33,16 +47,24 @@ def getitem_adjoint(x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
     """Zeros of `shape`, to which x is added at `index`."""
     out = np.zeros(shape, x.dtype)
     place = _for_numpy(index)
-    if place is index:  # arrays of integers, which may repeat
-        np.add.at(out, index, x)
-    else:
+    if type(place) is BasicIndex:
         out[place] = x
+    else:  # arrays of integers, which may repeat
+        np.add.at(out, index, x)
     return out
 
 
+class BasicIndex(tuple[Any, ...]):
+    """An index of integers, slices and None around an Ellipsis: NumPy gives a view for it, never a number."""
+
+    __slots__ = ()
+
+
 def _for_numpy(index: Any) -> Any:
-    """Return a basic index with an Ellipsis, so that NumPy makes a 0-d view where it would make a number; else the index."""
-    return with_ellipsis(index) if is_basic(index) else index
+    """Return a basic index as a `BasicIndex`, any other as it is."""
+    if type(index) is BasicIndex or not is_basic(index):
+        return index
+    return BasicIndex(with_ellipsis(index))
 
 
 def is_basic(index: Any) -> bool:
@@ -66,6 +88,8 @@ def plain_index(index: Any, ndim: int) -> Any:
         IndexError: too many indices, or a float among them.
         ValueError: a step that is not positive.
     """
+    if type(index) is slice and index.step is None and ndim:
+        return BasicIndex((index, ...))
     items: list[Any] = []
     used = 0  # dimensions
     for given in index if isinstance(index, tuple) else (index,):
@@ -82,7 +106,7 @@ def plain_index(index: Any, ndim: int) -> Any:
                 "0-dim tensor to a number"
             )
         raise IndexError(f"too many indices for tensor of dimension {ndim}: {index!r}")
-    return tuple(items)
+    return _for_numpy(tuple(items))
 
 
 def _plain_item(item: Any) -> Any:

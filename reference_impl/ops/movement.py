@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.ops.elementwise import zeros_like
-from reference_impl.ops.indexing import getitem
+from reference_impl.ops.indexing import BasicIndex, getitem
 from reference_impl.primitives import MOVEMENT, apply, primitive, unbroadcast
 
 __all__ = [
@@ -97,7 +97,7 @@ def triu(x: Any, *, diagonal: int = 0) -> Any:
 def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> Any:
     dim %= len(shapes[i])
     start = sum([s[dim] for s in shapes[:i]])
-    return getitem(ct, index=(slice(None),) * dim + (slice(start, start + shapes[i][dim]),))
+    return getitem(ct, index=BasicIndex((*(slice(None),) * dim, slice(start, start + shapes[i][dim]), ...)))
 
 
 @primitive(MOVEMENT, vjps=[_piece])

@@ -65,7 +65,7 @@ def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
 
 @primitive(
     REDUCTION,
-    vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / max(count(x_shape, dim), 1), x_shape, dim, keepdim)],
+    vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / float(max(count(x_shape, dim), 1)), x_shape, dim, keepdim)],
 )
 def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The arithmetic mean; nan of nothing."""
