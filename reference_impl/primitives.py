@@ -212,7 +212,7 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
         lines.append(f"    return one(p, {x}, {params})")
     else:
         lines.append(f"    return apply(p, ({', '.join(p.arg_names)},), {params})")
-    names = {"defaults": p.params, "required": _REQUIRED, "ndarray": ndarray, "body": p.body}
+    names: dict[str, Any] = {"defaults": p.params, "required": _REQUIRED, "ndarray": ndarray, "body": p.body}
     names |= {"p": p, "one": _one, "apply": _apply}
     exec("\n".join(lines), names)
     op: Callable[..., Any] = names["op"]
