@@ -441,8 +441,8 @@ def new_shapes(op: str) -> tuple[Shape, ...]:
         return tuple(s for s in SHAPES if s)
     if op == "stack":
         return tuple(s for s in SHAPES if len(s) < 3)
-    if OPS[op].calls is not None:
-        return tuple(s for s in SHAPES if calls(op, s))
+    if OPS[op].calls is not None:  # small ones first: an op of three tensors shrinks to few elements
+        return tuple(sorted((s for s in SHAPES if calls(op, s)), key=lambda s: (0 in s, math.prod(s))))
     if not has_options(op):
         return SHAPES
     return tuple(s for s in SHAPES if options(op, s))

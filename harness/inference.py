@@ -87,7 +87,7 @@ def infer_op(name: str, args: Sequence[Arg], params: Mapping[str, Param] | None 
     if op.tensors[0] == "*xs":
         if not args:
             raise ProgramError("it takes at least one tensor, got 0")
-    elif len(args) != len(op.tensors):
+    elif not len(op.tensors) - op.optional <= len(args) <= len(op.tensors):
         raise ProgramError(f"it takes {len(op.tensors)} tensors ({', '.join(op.tensors)}), got {len(args)} arguments")
     scalars = [a for a in args if isinstance(a, Scalar)]
     if scalars:

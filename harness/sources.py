@@ -272,6 +272,41 @@ def _plain(value: Param) -> str:
     return _number(value) if isinstance(value, float) else repr(value)
 
 
+def _keywords(function: str, op: str) -> Speller:
+    """``function(x, weight=w, bias=b, key=value ...)``: the tensors after the first by PyTorch's names for them."""
+    call, names = _call(function), OPS[op].tensors
+
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        rest = [f"{name}={arg}" for name, arg in zip(names[1:], args[1:], strict=False)]
+        return call([args[0], *rest], params, specs)
+
+    return spell
+
+
+def _einsum(function: str) -> Speller:
+    return lambda args, params, specs: f"{function}({params['equation']!r}, {_joined(args)})"
+
+
+def _added(product: str) -> Speller:
+    """beta * input + alpha * product, the product a pattern of its two factors."""
+
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        beta, alpha = (_plain(params.get(key, 1)) for key in ("beta", "alpha"))
+        return f"{beta} * {args[0]} + {alpha} * ({product.format(*args[1:])})"
+
+    return spell
+
+
+def _pattern(text: str, more: str = "", **defaults: Param) -> Speller:
+    """A pattern of the tensors, {0}, {1} ..., and the parameters by name; `more` follows where there is a last tensor {3}."""
+
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        known = {k: _plain(v) for k, v in {**defaults, **params}.items()}
+        return (text + (more if f"{{{len(args) - 1}}}" in more else "")).format(*args, **known)
+
+    return spell
+
+
 def _method(name: str, key: str) -> Speller:
     return lambda args, params, specs: f"{args[0]}.{name}({_plain(params[key])})"
 
@@ -303,6 +338,10 @@ def _torch_spelling() -> dict[str, Speller]:
         "gather": lambda args, params, specs: (
             f"torch.gather({args[0]}, {params['dim']}, {_index(indices, params['index'])})"
         ),
+        "einsum": _einsum("torch.einsum"),
+        "multi_dot": _joining("torch.linalg.multi_dot"),
+        **{op: _keywords(f"torch.linalg.{op}", op) for op in ("cross", "vecdot")},
+        **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear",)},
     }
 
 
@@ -384,6 +423,21 @@ def _jax_spelling() -> dict[str, Speller]:
             f"jnp.take({args[0]}, jnp.array({_listed(params['index'])}, dtype=int), {params['dim']})"
         ),
         "gather": _jax_gather,
+        "bmm": _call("jnp.matmul"),
+        "einsum": _einsum("jnp.einsum"),
+        "tensordot": _call("jnp.tensordot", dims="axes"),
+        "inner": _call("jnp.inner"),
+        "vecdot": _call("jnp.vecdot", dim="axis"),
+        "kron": _call("jnp.kron"),
+        **{op: _added("{0} @ {1}") for op in ("addmm", "addmv", "baddbmm")},
+        "addr": _added("jnp.outer({0}, {1})"),
+        "addbmm": _added('jnp.einsum("bij,bjk->ik", {0}, {1})'),
+        "cross": _call("jnp.cross", dim="axis"),
+        "cdist": _pattern(
+            "jnp.linalg.vector_norm({0}[..., :, None, :] - {1}[..., None, :, :], ord={p}, axis=-1)", p=2.0
+        ),
+        "multi_dot": _joining("jnp.linalg.multi_dot"),
+        "bilinear": _pattern('jnp.einsum("...i,oij,...j->...o", {0}, {2}, {1})', " + {3}"),
     }
 
 

@@ -31,6 +31,22 @@ from reference_impl.dtypes import (
 )
 from reference_impl.factories import *
 from reference_impl.functions import *
+from reference_impl.products import (
+    addbmm,
+    addmm,
+    addmv,
+    addr,
+    baddbmm,
+    bmm,
+    cdist,
+    chain_matmul,
+    cross,
+    einsum,
+    inner,
+    kron,
+    tensordot,
+    vdot,
+)
 from reference_impl import methods as _methods
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type

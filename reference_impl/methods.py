@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import dtypes, engine, factories, inplace
+from reference_impl import dtypes, engine, factories, inplace, products
 from reference_impl import functions as F
 from reference_impl.hooks import register_hook
 from reference_impl.ops import elementwise
@@ -33,6 +33,8 @@ METHODS = (
     ).split(),
     *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
 )
+
+PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross inner kron vdot".split()
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
@@ -98,6 +100,8 @@ def _float(x: Tensor) -> Tensor:
 def _install() -> None:
     for name in METHODS:
         setattr(Tensor, name, getattr(F, name))
+    for name in PRODUCTS:
+        setattr(Tensor, name, getattr(products, name))
     for name, function in inplace.IN_PLACE.items():
         setattr(Tensor, name, function)
     for name, function in {

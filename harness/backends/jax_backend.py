@@ -65,6 +65,30 @@ def _index_select(x: Any, *, dim: int, index: tuple[int, ...]) -> Any:
     return jnp.take(x, np.array(index, dtype=np.int64), axis=dim)
 
 
+def _einsum(*xs: Any, equation: str) -> Any:
+    """Two operands at a time from the left, as PyTorch does: another order rounds otherwise."""
+    path: Any = [(0, 1)] + [(0, len(xs) - k) for k in range(2, len(xs))]
+    return jnp.einsum(equation, *xs, optimize=path if len(xs) > 1 else [(0,)])
+
+
+def _added(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """beta * input + alpha * product; with beta = 0 the input counts as zeros."""
+
+    def added(x: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+        return (beta * x if beta else 0 * jax.lax.stop_gradient(x)) + alpha * product(a, b)
+
+    return added
+
+
+def _cdist(x1: Any, x2: Any, *, p: Any = 2.0) -> Any:
+    return jnp.linalg.vector_norm(x1[..., :, None, :] - x2[..., None, :, :], ord=p, axis=-1)
+
+
+def _bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Any:
+    y = jnp.einsum("...oj,...j->...o", jnp.einsum("...i,oij->...oj", x1, weight), x2)
+    return y if bias is None else y + bias
+
+
 OPS: dict[str, Callable[..., Any]] = {
     "neg": jnp.negative,
     "abs": jnp.abs,
@@ -135,6 +159,20 @@ OPS: dict[str, Callable[..., Any]] = {
     "dot": jnp.dot,
     "outer": jnp.outer,
     "detach": jax.lax.stop_gradient,
+    "bmm": jnp.matmul,
+    "einsum": _einsum,
+    "tensordot": lambda a, b, *, dims=2: jnp.tensordot(a, b, axes=dims),
+    "inner": jnp.inner,
+    "vecdot": lambda x, y, *, dim=-1: jnp.vecdot(x, y, axis=dim),
+    "kron": jnp.kron,
+    "addmm": _added(jnp.matmul),
+    "addmv": _added(jnp.matmul),
+    "addr": _added(jnp.outer),
+    "baddbmm": _added(jnp.matmul),
+    "addbmm": _added(lambda a, b: jnp.einsum("bij,bjk->ik", a, b)),
+    "cross": lambda a, b, *, dim=-1: jnp.cross(a, b, axis=dim),
+    "cdist": _cdist,
+    "bilinear": _bilinear,
 }
 
 CONVENTIONS: dict[str, str] = {

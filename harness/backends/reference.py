@@ -58,6 +58,12 @@ OPS: dict[str, Callable[..., Any]] = {
     "getitem": lambda x, *, index: x[basic_index(index)],
     "index_select": lambda x, *, dim, index: _api.index_select(x, dim, _indices(index, (len(index),))),
     "gather": lambda x, *, dim, index: _api.gather(x, dim, _indices(index, np.shape(index))),
+    **{name: getattr(_api, name) for name in "bmm tensordot inner kron addmm addmv addr baddbmm addbmm cdist".split()},
+    "einsum": lambda *xs, equation: _api.einsum(equation, *xs),
+    "vecdot": _api.linalg.vecdot,
+    "cross": _api.linalg.cross,
+    "multi_dot": lambda *xs: _api.linalg.multi_dot(xs),
+    "bilinear": _api.nn.functional.bilinear,
 }
 
 CONVENTIONS: dict[str, str] = {

@@ -121,6 +121,12 @@ OPS: dict[str, Callable[..., Any]] = {
     "dot": torch.dot,
     "outer": torch.outer,
     "detach": torch.detach,
+    **{name: getattr(torch, name) for name in "bmm tensordot inner kron addmm addmv addr baddbmm addbmm cdist".split()},
+    "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
+    "vecdot": torch.linalg.vecdot,
+    "cross": torch.linalg.cross,
+    "multi_dot": lambda *xs: torch.linalg.multi_dot(xs),
+    "bilinear": torch.nn.functional.bilinear,
 }
 
 CONVENTIONS: dict[str, str] = {

@@ -7,9 +7,13 @@ adds the instruction's place.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
+
+import numpy as np
 
 from harness.programs import Param, Scalar, Spec
 
@@ -31,6 +35,7 @@ __all__ = [
     "flag",
     "integer",
     "integers",
+    "like_reference",
     "new_shape",
     "number",
     "same",
@@ -81,6 +86,7 @@ class Op:
             and the result's: (intervals, params, shape, out) -> (low, high), or None where an argument leaves the
             domain. None: between the smallest and the largest of the arguments.
         domain: from which domain ("real", "positive", "unit") a new input for the first tensor is drawn.
+        optional: so many of the last tensors may be left out, as the bias of a linear layer.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Op:
     calls: Callable[[Shape], Iterable[Call]] | None = None
     values: Callable[[Sequence[Interval], Mapping[str, Param], Shape, Shape], Interval | None] | None = None
     domain: str = "real"
+    optional: int = 0
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -134,6 +141,50 @@ def same(kinds: Sequence[str] = ("float",)) -> Callable[..., Spec]:
         return Spec(x.shape, x.kind)
 
     return result
+
+
+def like_reference(
+    name: str, *tensors: str, kinds: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Callable[[Sequence[Arg], Mapping[str, Param]], Spec]:
+    """The result is what the reference makes of zeros of these shapes: for ops whose rules of shape are long.
+
+    Args:
+        name: the op, a key of the reference's spelling table.
+        tensors: the names of its tensors, for messages.
+        kinds: the kinds of those that are not float.
+    """
+
+    def result(args: Sequence[Arg], params: Mapping[str, Param]) -> Spec:
+        specs = [
+            tensor_of(args, i, label, kinds.get(label, ("float",)))
+            for i, label in enumerate(tensors[: len(args)] if tensors[0] != "*xs" else ["xs"] * len(args))
+        ]
+        made = _made_by_reference(name, tuple((s.shape, s.kind) for s in specs), tuple(sorted(params.items())))
+        if isinstance(made, str):
+            raise ProgramError(made)
+        return made
+
+    return result
+
+
+_ZEROS: Final = {"float": np.float64, "int": np.int64, "bool": np.bool_}
+
+
+@functools.lru_cache(maxsize=16384)
+def _made_by_reference(
+    name: str, tensors: tuple[tuple[Shape, str], ...], params: tuple[tuple[str, Param], ...]
+) -> Spec | str:
+    """Return the Spec of the result, or the reference's error."""
+    import reference_impl
+    from harness.backends.reference import OPS  # backends read programs, so they cannot be imported above
+
+    zeros = [reference_impl.Tensor(np.zeros(shape, _ZEROS[kind])) for shape, kind in tensors]
+    try:
+        with np.errstate(all="ignore"):
+            y = OPS[name](*zeros, **dict(params))
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        return f"{error}"
+    return Spec(tuple(y.shape), {"f": "float", "i": "int", "b": "bool"}[y.array.dtype.kind])
 
 
 # --- parameters

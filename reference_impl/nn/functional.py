@@ -13,9 +13,10 @@ from typing import Any
 from reference_impl import functions
 from reference_impl.dtypes import DType
 from reference_impl.functions import sigmoid, tanh
+from reference_impl.nn.linear import bilinear, linear
 from reference_impl.tensor import Tensor
 
-__all__ = ["log_softmax", "relu", "sigmoid", "softmax", "softmin", "tanh"]
+__all__ = ["bilinear", "linear", "log_softmax", "relu", "sigmoid", "softmax", "softmin", "tanh"]
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
