@@ -15,9 +15,9 @@ import numpy as np
 
 from reference_impl.modes import mode
 from reference_impl.primitives import unbroadcast
-from reference_impl.tensor import Node, Target, Tensor, target_of
+from reference_impl.tensor import JointNode, Node, Target, Tensor, target_of
 
-__all__ = ["backward", "grad"]
+__all__ = ["FREED", "backward", "grad", "overwritten", "sweep"]
 
 _accumulating = threading.Lock()
 
@@ -146,7 +146,7 @@ def sweep(
         with np.errstate(all="ignore"):
             for node in order:
                 ct = pending.pop(node, None)
-                if ct is None:
+                if ct is None and not isinstance(node, JointNode):
                     continue
                 if node.hooks is not None or node.retain is not None:
                     ct = _run_hooks(node, ct, create_graph)
@@ -157,10 +157,17 @@ def sweep(
                         continue
                 saved = node.saved
                 if saved is None:
-                    raise RuntimeError(_FREED)
+                    if not isinstance(node, JointNode):
+                        raise RuntimeError(FREED)
+                    for end, part in zip(node.edges, node.pull_back(ct, create_graph), strict=True):
+                        if part is not None and end is not None and (path is None or end in path):
+                            pending[end] = pending[end] + part if end in pending else part
+                    if not retain:
+                        node.free()
+                    continue
                 for storage, version in node.versions:
                     if storage.version != version:
-                        raise _overwritten(node, storage, version)
+                        raise overwritten(node, storage, version)
                 if create_graph:
                     saved = _as_tensors(node)
                 p, shapes = node.primitive, node.shapes
@@ -198,7 +205,7 @@ def sweep(
     return pending, captured
 
 
-_FREED = (
+FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
     "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
     "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
@@ -213,7 +220,8 @@ def _reachable(starts: list[Node]) -> list[Node]:
     stack = list(starts)
     while stack:
         for target in stack.pop().edges:
-            if target.__class__ is Node and target not in seen:
+            # Asking for the class itself first is the faster question.
+            if (target.__class__ is Node or isinstance(target, Node)) and target not in seen:
                 seen.add(target)
                 found.append(target)
                 stack.append(target)
@@ -350,7 +358,8 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
     return seeds if create_graph else [s.array for s in seeds]
 
 
-def _overwritten(node: Node, storage: Any, version: int) -> RuntimeError:
+def overwritten(node: Node, storage: Any, version: int) -> RuntimeError:
+    """Return the error of a backward pass that would need a value which was written to since `node` saved it."""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor saved "
         f"by {node.name()} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly "

@@ -16,9 +16,9 @@ from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, recorder
-from reference_impl.tensor import Node, Path, Tensor, refresh
+from reference_impl.tensor import CUSTOM_VIEW, Node, Output, Path, Tensor, refresh
 
-__all__ = ["IN_PLACE", "assign", "check_writable", "set_item"]
+__all__ = ["IN_PLACE", "assign", "check_writable", "scattered", "set_item"]
 
 _NAMES = {
     "f4": "Float",
@@ -41,6 +41,11 @@ def check_writable(x: Tensor) -> None:
     refresh(x)
     if mode.enabled:
         view = x._view
+        if view is not None and view.path is None and isinstance(x._node, Output):
+            name = x._node.name().removesuffix("Backward")
+            raise RuntimeError(
+                f"Output {x._node.index} of {name} is a view and is being modified inplace. {CUSTOM_VIEW}"
+            )
         if view is not None and view.base._node is None and view.base._requires_grad:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
         if view is not None and view.path is None and view.base._requires_grad:
@@ -82,13 +87,13 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
             _adopt(x, new)
         else:
             base = view.base
-            base._node = _scattered(base, new, view.path)
+            base._node = scattered(base, new, view.path)
             base._requires_grad = True
             refresh(x)
     return x
 
 
-def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
+def scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     """Return the node of a base after `new` was written to the view that `path` leads to."""
     p = PRIMITIVES["view_scatter"]
     make = recorder(p, (WANTED if base._requires_grad else CONSTANT, WANTED))

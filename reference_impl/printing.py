@@ -34,7 +34,7 @@ def render(x: Tensor) -> str:
         suffixes.append("requires_grad=True")
     body = "[]" if array.size == 0 else _values(array)
     text = f"tensor({body}"
-    last = len(text) - text.rfind("\n") - 1
+    last = len(text) - text.rfind("\n") + 1  # PyTorch counts two more than there are
     for suffix in suffixes:
         if last + len(suffix) + 2 > _WIDTH:
             text += ",\n       " + suffix

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
@@ -19,7 +19,20 @@ from reference_impl.dtypes import DType, default_float, from_numpy_dtype
 if TYPE_CHECKING:
     from reference_impl.primitives import Primitive
 
-__all__ = ["Node", "Storage", "Target", "Tensor", "View", "as_array", "refresh", "target_of"]
+__all__ = [
+    "Cotangents",
+    "JointNode",
+    "Like",
+    "Node",
+    "Output",
+    "Storage",
+    "Target",
+    "Tensor",
+    "View",
+    "as_array",
+    "refresh",
+    "target_of",
+]
 
 
 class Storage:
@@ -105,10 +118,68 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """One (node, output index) pair an argument; (None, 0) for a constant."""
-        return tuple((accumulator(e) if isinstance(e, Tensor) else e, 0) for e in self.edges)
+        return tuple(
+            (accumulator(e), 0) if isinstance(e, Tensor) else (e.of, e.index) if isinstance(e, Output) else (e, 0)
+            for e in self.edges
+        )
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
+
+
+class JointNode(Node):
+    """A node whose rule gives the cotangents of all arguments at once: a custom Function. It keeps no `saved`."""
+
+    __slots__ = ()
+
+    def pull_back(self, ct: Any, create_graph: bool) -> Sequence[Any]:
+        """Return one cotangent an edge, or None; `ct` is None if no cotangent arrived."""
+        raise NotImplementedError
+
+    def free(self) -> None:
+        """Drop what was saved."""
+
+
+class Output(Node):
+    """The place of one output of a node that has several: a node of its own, between the tensor and the other one.
+
+    Edges lead here, hooks and `retain_grad` of the tensor stay here, and the one rule hands the cotangent on as
+    ``Cotangents``, whose sum is the collection of them. So the sweep knows nothing of several outputs.
+    """
+
+    __slots__ = ("index", "of")
+
+    def __init__(self, primitive: Primitive, of: Node, index: int, like: Like) -> None:
+        super().__init__(primitive, (of,), ((index, like),), (), None, False)
+        self.of = of
+        self.index = index
+
+    def name(self) -> str:
+        """Return the name of the node whose output this is."""
+        return self.of.name()
+
+
+Like = tuple[tuple[tuple[int, ...], Any], ...]  # shape and dtype of each output
+
+
+class Cotangents:
+    """The cotangents that arrived at a node with several outputs; those of outputs that were not used are zeros."""
+
+    __slots__ = ("arrived", "like")
+
+    def __init__(self, like: Like, arrived: dict[int, Any]) -> None:
+        self.like = like
+        self.arrived = arrived
+
+    def __getitem__(self, index: int) -> Any:
+        if index not in self.arrived:
+            shape, dtype = self.like[index]
+            return np.zeros(shape, dtype)
+        return self.arrived[index]
+
+    def __add__(self, other: Cotangents) -> Cotangents:
+        both = {k: self.arrived[k] + other.arrived[k] for k in self.arrived.keys() & other.arrived.keys()}
+        return Cotangents(self.like, self.arrived | other.arrived | both)
 
 
 class AccumulateGrad:
@@ -187,7 +258,8 @@ class Tensor:
     def grad_fn(self) -> Node | None:
         """The node that made this tensor; None for a leaf."""
         refresh(self)
-        return self._node
+        node = self._node
+        return node.of if isinstance(node, Output) else node
 
     @property
     def is_leaf(self) -> bool:
@@ -197,8 +269,9 @@ class Tensor:
 
     @property
     def output_nr(self) -> int:
-        """Index among its node's outputs; every node of this tape has one output."""
-        return 0
+        """Index among its node's outputs."""
+        refresh(self)
+        return self._node.index if isinstance(self._node, Output) else 0
 
     @property
     def requires_grad(self) -> bool:
@@ -497,7 +570,14 @@ def target_of(x: Tensor) -> Target:
 def refresh(x: Tensor) -> None:
     """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it."""
     view = x._view
-    if view is None or view.path is None:
+    if view is None:
+        return
+    if view.path is None:
+        if isinstance(x._node, Output) and view.base._node is not view.seen:
+            raise RuntimeError(
+                f"Output {x._node.index} of {x._node.name().removesuffix('Backward')} is a view and its base or another view "
+                f"of its base has been modified inplace. {CUSTOM_VIEW}"
+            )
         return
     node = view.base._node
     if node is view.seen or node is None:
@@ -507,6 +587,13 @@ def refresh(x: Tensor) -> None:
     view.seen = node
     x._node = replay(view.base, view.path)._node
     x._requires_grad = True
+
+
+CUSTOM_VIEW = (
+    "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle "
+    "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. "
+    "This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+)
 
 
 def as_array(values: Any) -> Any:
