@@ -7,6 +7,7 @@ node's turn comes, everything that used its output has run, and its cotangent is
 from __future__ import annotations
 
 import operator
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -189,6 +190,10 @@ def sweep(
                             ours.add(end)
                     elif end in ours:
                         pending[end] += part
+                    elif is_private(part):
+                        part += pending[end]
+                        pending[end] = part
+                        ours.add(end)
                     else:
                         pending[end] = total = pending[end] + part
                         if type(total) is np.ndarray:
@@ -203,6 +208,41 @@ def sweep(
     finally:
         mode.enabled = before
     return pending, captured
+
+
+LARGE = 4096  # elements from which on new memory costs as much as the addition
+
+
+def _references(array: Any) -> int:
+    return sys.getrefcount(array)
+
+
+def _when_private() -> int:
+    array = np.zeros(())
+    return _references(array)
+
+
+def _when_shared() -> int:
+    array = other = np.zeros(())
+    return _references(array if other is array else other)
+
+
+# What `_references` counts for a local variable's array that nobody else holds; it depends on the version of Python.
+PRIVATE = _when_private() if _when_private() < _when_shared() else -1
+
+
+def is_private(part: Any) -> bool:
+    """Tell whether an array is large and held by the caller's variable alone, so that it may be written.
+
+    A rule may return its cotangent itself or a saved array; those are held by others, and a view has a base.
+    """
+    return (
+        type(part) is np.ndarray
+        and part.size >= LARGE
+        and part.base is None
+        and part.flags.writeable
+        and _references(part) == PRIVATE + 1  # this function's own
+    )
 
 
 FREED = (

@@ -96,8 +96,13 @@ def triu(x: Any, *, diagonal: int = 0) -> Any:
 
 def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> Any:
     dim %= len(shapes[i])
-    start = sum([s[dim] for s in shapes[:i]])
-    return getitem(ct, index=BasicIndex((*(slice(None),) * dim, slice(start, start + shapes[i][dim]), ...)))
+    start = 0
+    for shape in shapes[:i]:
+        start += shape[dim]
+    piece = slice(start, start + shapes[i][dim])
+    if type(ct) is np.ndarray:
+        return ct[(..., piece) + (slice(None),) * (ct.ndim - dim - 1)]
+    return getitem(ct, index=BasicIndex((*(slice(None),) * dim, piece, ...)))
 
 
 @primitive(MOVEMENT, vjps=[_piece])

@@ -1,0 +1,100 @@
+"""Backward adds cotangents up in place where nobody else holds them; that changes no bit of a gradient and no other array."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import reference_impl as tape
+from harness import backends
+from harness.cases import Case
+from harness.generation import random_program
+from harness.judgement import agree_exactly
+from harness.points import point
+from reference_impl import engine
+from reference_impl.primitives import PRIMITIVES
+
+REFERENCE = backends.get("reference")
+
+
+def cases(seed: int, count: int = 60) -> Iterator[Case]:
+    rng = random.Random(seed)
+    for k in range(count):
+        yield point(random_program(rng, max_instrs=10, max_inputs=2), seed=k)
+
+
+def differences(monkeypatch: pytest.MonkeyPatch, is_private: Callable[[Any], bool]) -> int:
+    """On how many cases gradients depend on whether sums are made in the arrays that `is_private` names."""
+    found = 0
+    monkeypatch.setattr(engine, "LARGE", 0)
+    for case in cases(5):
+        monkeypatch.setattr(engine, "is_private", lambda part: False)
+        plain = REFERENCE.prepare(case)()
+        monkeypatch.setattr(engine, "is_private", is_private)
+        found += bool(agree_exactly(plain, REFERENCE.prepare(case)()))
+    return found
+
+
+def test_sums_in_place_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert differences(monkeypatch, engine.is_private) == 0
+
+
+def test_writing_to_an_array_that_others_hold_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert differences(monkeypatch, lambda part: type(part) is np.ndarray and part.flags.writeable) > 0
+
+
+@pytest.mark.parametrize("hold", ["a second name", "a dict", "a tuple", "a view"])
+def test_an_array_that_something_else_holds_is_not_private(hold: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LARGE", 0)
+    array = np.zeros(3)
+    if hold == "a second name":
+        other = array
+        assert other is array
+    elif hold == "a dict":
+        held = {1: array}
+        assert held
+    elif hold == "a tuple":
+        kept = (array,)
+        assert kept
+    else:
+        array = array[:]
+    assert not engine.is_private(array)
+
+
+def test_an_array_of_one_name_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LARGE", 0)
+    array = np.zeros(3)
+    assert engine.is_private(array)
+
+
+def rows_of_a_matrix() -> tuple[object, object]:
+    x = tape.tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    v = tape.tensor([1.0, 2.0], dtype=tape.float64)
+    (x[0] * v + x[1] * v * 2.0 + x[0] * 3.0 + x[[1, 1, 2]].sum(0)).sum().backward()
+    return x.grad.tolist(), v.tolist()
+
+
+EXPECTED = ([[4.0, 5.0], [4.0, 6.0], [1.0, 1.0]], [1.0, 2.0])
+
+
+def test_slices_of_one_tensor_add_up() -> None:
+    assert rows_of_a_matrix() == EXPECTED
+
+
+def test_a_wrong_sum_of_slices_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = PRIMITIVES["getitem"].add_into
+    assert right is not None
+
+    def twice(total: object, ct: object, *values: object) -> None:
+        right(total, ct, *values)
+        right(total, ct, *values)
+
+    object.__setattr__(PRIMITIVES["getitem"], "add_into", twice)
+    try:
+        assert rows_of_a_matrix() != EXPECTED
+    finally:
+        object.__setattr__(PRIMITIVES["getitem"], "add_into", right)
