@@ -48,6 +48,7 @@ from reference_impl.products import (
     vdot,
 )
 from reference_impl import methods as _methods
+from reference_impl.inference import inference_mode, is_inference, is_inference_mode_enabled
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type
 from reference_impl.tensor import Size, Tensor

@@ -6,21 +6,27 @@ node's turn comes, everything that used its output has run, and its cotangent is
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import warnings
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from reference_impl.hooks import run_accumulated, run_after, run_before, run_tensor_hooks
+from reference_impl.inplace import check_memory
 from reference_impl.modes import mode
 from reference_impl.primitives import unbroadcast
-from reference_impl.tensor import JointNode, Node, Target, Tensor, target_of
+from reference_impl.tensor import Cotangents, JointNode, Node, Storage, Target, Tensor, detached, target_of, type_name
 
-__all__ = ["FREED", "backward", "grad", "overwritten", "sweep"]
+__all__ = ["DETACHED", "FREED", "Pass", "backward", "current_pass", "grad", "overwritten", "sweep"]
 
 _accumulating = threading.Lock()
+_warned_of_cycles = False
 
 
 def backward(
@@ -28,6 +34,7 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add to `.grad` of every leaf the vector-Jacobian product of the roots, in one pass.
@@ -37,11 +44,20 @@ def backward(
         grad_tensors: one cotangent a root, of its shape; None for a root of one element stands for 1.
         retain_graph: keep what nodes saved, so that the graph can be walked again. Default: `create_graph`.
         create_graph: record the backward pass, so that gradients can be differentiated.
+        grad_variables: the old name of `grad_tensors`.
         inputs: accumulate into these only; non-leaves are allowed.
 
     Raises:
         RuntimeError: a root needs no gradient, a cotangent is missing or has another shape, or the graph was freed.
     """
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use "
+                "`grad_tensors`."
+            )
+        grad_tensors = grad_variables
     roots = _sequence(tensors, "tensors")
     seeds = _seeds(roots, grad_tensors, create_graph)
     wanted = None
@@ -55,15 +71,9 @@ def backward(
         for x in wanted:
             if not x.is_leaf:
                 x.retain_grad()  # from now on; the sweep adds to its `.grad`
-    pending, captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted)
-    arrived = pending if wanted is None else captured
-    before, mode.enabled = mode.enabled, create_graph
-    try:
-        for leaf, ct in arrived.items():
-            if isinstance(leaf, Tensor) and leaf._requires_grad:
-                _accumulate(leaf, ct, create_graph)
-    finally:
-        mode.enabled = before
+    if create_graph:
+        _warn_of_cycles()
+    sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=True)
 
 
 def grad(
@@ -101,10 +111,10 @@ def grad(
     for i, x in enumerate(wanted):
         if not x.requires_grad:
             raise RuntimeError(f"One of the differentiated Tensors does not require grad (inputs[{i}])")
-    _, captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted)
+    captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=False)
     results: list[Tensor | None] = []
     for i, x in enumerate(wanted):
-        ct = captured.get(target_of(x))
+        ct = None if _is_out_of_reach(x) else captured.get(target_of(x))
         if ct is None and materialize_grads:
             results.append(Tensor(np.zeros_like(x.array)))
         elif ct is None and not allow_unused:
@@ -118,8 +128,14 @@ def grad(
 
 
 def sweep(
-    roots: Sequence[Tensor], seeds: Sequence[Any], retain: bool, create_graph: bool, wanted: Sequence[Tensor] | None
-) -> tuple[dict[Target, Any], dict[Target, Any]]:
+    roots: Sequence[Tensor],
+    seeds: Sequence[Any],
+    retain: bool,
+    create_graph: bool,
+    wanted: Sequence[Tensor] | None,
+    *,
+    accumulate: bool,
+) -> dict[Target, Any]:
     """Run the tape backwards once.
 
     Args:
@@ -128,9 +144,10 @@ def sweep(
         retain: keep what the nodes saved.
         create_graph: rules are handed tensors and are recorded.
         wanted: only nodes on a path to one of these run; None means all.
+        accumulate: add what arrives at leaves to their `.grad`; otherwise return what arrives at `wanted`.
 
     Returns:
-        The cotangents that arrived at leaves, and those of `wanted`, by target.
+        The cotangents of `wanted` by target, if they are not accumulated.
     """
     pending: dict[Target, Any] = {}
     ours: set[Target] = set()  # sums that we made ourselves and may add to in place
@@ -138,37 +155,42 @@ def sweep(
         target = target_of(root)
         pending[target] = pending[target] + seed if target in pending else seed
     order = _reachable([t for t in pending if isinstance(t, Node)])
-    goals = set() if wanted is None else {target_of(x) for x in wanted}
-    path = None if wanted is None else _on_a_path(order, goals) | goals
+    goals: set[Target] | None = None
+    runs: set[Target] | None = None
+    if wanted is not None:
+        goals = {target_of(x) for x in wanted}
+        runs = _on_a_path(order, goals)
+        if accumulate:
+            runs |= goals
+    path = None if goals is None or runs is None else runs | goals
     captured: dict[Target, Any] = {}
+    watched: Pass | None = None  # made when something happens that is more than arithmetic
+    if detached:
+        _mark_detached(order)
 
-    before, mode.enabled = mode.enabled, create_graph
+    before, mode.enabled = mode.enabled, create_graph and not mode.inference
+    number = -1
     try:
         with np.errstate(all="ignore"):
             for node in order:
                 ct = pending.pop(node, None)
                 if ct is None and not isinstance(node, JointNode):
                     continue
-                if node.hooks is not None or node.retain is not None:
-                    ct = _run_hooks(node, ct, create_graph)
-                if path is not None:
+                saved = node.saved
+                number = node.number
+                if saved is None or node._hooks is not None:
+                    if watched is None:
+                        watched = Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)
+                    watched.run(node, ct)
+                    continue
+                if runs is not None and goals is not None:
                     if node in goals:
                         captured[node] = ct
-                    if not any(target in path for target in node.edges):
+                    if node not in runs:
                         continue
-                saved = node.saved
-                if saved is None:
-                    if not isinstance(node, JointNode):
-                        raise RuntimeError(FREED)
-                    for end, part in zip(node.edges, node.pull_back(ct, create_graph), strict=True):
-                        if part is not None and end is not None and (path is None or end in path):
-                            pending[end] = pending[end] + part if end in pending else part
-                    if not retain:
-                        node.free()
-                    continue
                 for storage, version in node.versions:
                     if storage.version != version:
-                        raise overwritten(node, storage, version)
+                        raise _refused(node, storage, version)
                 if create_graph:
                     saved = _as_tensors(node)
                 p, shapes = node.primitive, node.shapes
@@ -200,14 +222,200 @@ def sweep(
                             ours.add(end)
                 if node.frees and not retain:
                     node.saved = None
-            for target in [t for t in pending if isinstance(t, Tensor)]:
-                if target._hooks:
-                    pending[target] = _run_tensor_hooks(target._hooks, pending[target], create_graph)
-                if target in goals:
-                    captured[target] = pending[target]
+            # What is left are leaves.
+            number = -1
+            if watched is not None or goals is not None or any(leaf._hooks is not None for leaf in pending):
+                if watched is None:
+                    watched = Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)
+                watched.settle(number)
+            elif accumulate:
+                arrived, pending = pending, {}
+                for leaf, ct in arrived.items():
+                    assert isinstance(leaf, Tensor)
+                    _accumulate(leaf, ct, create_graph)
+    except BaseException:
+        # As in PyTorch, the leaves whose gradients were complete have got them.
+        (watched or Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)).settle(number)
+        raise
     finally:
         mode.enabled = before
-    return pending, captured
+    return captured
+
+
+class Pass:
+    """One run of the tape backwards as far as it is more than arithmetic: hooks, retained gradients, arrivals at leaves.
+
+    A hook may look at everything, so before one runs each leaf whose gradient is complete has got it (`settle`).
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "accumulate",
+        "captured",
+        "create_graph",
+        "goals",
+        "order",
+        "pending",
+        "ready",
+        "retain",
+        "runs",
+    )
+
+    def __init__(
+        self,
+        order: list[Node],
+        pending: dict[Target, Any],
+        captured: dict[Target, Any],
+        goals: set[Target] | None,
+        runs: set[Target] | None,
+        accumulate: bool,
+        retain: bool,
+        create_graph: bool,
+    ) -> None:
+        self.order = order
+        self.pending = pending
+        self.captured = captured
+        self.goals = goals
+        self.runs = runs
+        self.accumulate = accumulate
+        self.retain = retain
+        self.create_graph = create_graph
+        # The youngest node number at which the gradient of a leaf is not complete yet: that of its oldest user.
+        self.ready: dict[Target, int] = {}
+        for node in order:
+            if runs is None or node in runs:
+                for end in node.edges:
+                    if isinstance(end, Tensor):
+                        self.ready[end] = node.number
+
+    def will_run(self, target: Target) -> bool:
+        """Tell whether this pass computes the gradient of a target."""
+        known = target in self.ready or target in self.order or target in self.pending or target in self.captured
+        return known and self.wants(target)
+
+    def run(self, node: Node, ct: Any) -> None:
+        """Run a node that has hooks, or whose rule is a function of the user."""
+        self.settle(node.number)
+        hooks = node._hooks
+        runs = self.runs is None or node in self.runs
+        if self.goals is not None and node in self.goals:
+            self.captured[node] = ct  # what PyTorch gives for a node that runs: before its hooks
+        with self:
+            if hooks is not None and ct is not None and not isinstance(node, JointNode):
+                ct = self.unwrapped(run_tensor_hooks(hooks.tensor, _wrap(ct)))
+                kept = None if hooks.retain is None else hooks.retain()
+                if kept is not None:
+                    kept._grad = _wrap(ct).clone() if kept._grad is None else kept._grad + _wrap(ct)
+            if not runs:
+                if self.goals is not None and node in self.goals:
+                    self.captured[node] = ct
+                return
+            taken: tuple[Tensor | None, ...] = ()
+            if hooks is not None and (hooks.before or hooks.after):
+                taken = run_before(hooks.before, _as_tuple(node, ct))
+                ct = self.joined(node, ct, taken)
+            parts = self.pull_back(node, ct)
+            if hooks is not None and hooks.after:
+                wrapped = tuple(None if part is None else _wrap(part) for part in parts)
+                parts = [None if g is None else self.unwrapped(g) for g in run_after(hooks.after, wrapped, taken)]
+        for end, part in zip(node.edges, parts, strict=True):
+            if end is not None and part is not None:
+                self.pending[end] = self.pending[end] + part if end in self.pending else part
+        if not self.retain:
+            node.free()
+
+    def unwrapped(self, gradient: Tensor) -> Any:
+        """Return a gradient as this pass computes with it: a tensor if it records, else the array."""
+        return gradient if self.create_graph else gradient.array
+
+    def joined(self, node: Node, ct: Any, taken: tuple[Tensor | None, ...]) -> Any:
+        """Return what pre-hooks made of the cotangents of a node as its rule takes it: the inverse of `_as_tuple`."""
+        if isinstance(ct, Cotangents):
+            return Cotangents(ct.like, {k: self.unwrapped(g) for k, g in enumerate(taken) if g is not None})
+        return None if taken[0] is None else self.unwrapped(taken[0])
+
+    def pull_back(self, node: Node, ct: Any) -> Sequence[Any]:
+        """Return what the rules of a node make of its cotangent, one entry an edge; None where it is not asked for."""
+        if isinstance(node, JointNode):
+            parts = node.pull_back(ct, self.create_graph)
+            return [
+                part if end is not None and self.wants(end) else None
+                for end, part in zip(node.edges, parts, strict=True)
+            ]
+        if ct is None:
+            return [None] * len(node.edges)
+        saved = node.saved
+        if saved is None:
+            raise RuntimeError(FREED)
+        for storage, version in node.versions:
+            if storage.version != version:
+                raise _refused(node, storage, version)
+        if self.create_graph:
+            saved = _as_tensors(node)
+        found: list[Any] = []
+        for i, end in enumerate(node.edges):
+            if end is None or not self.wants(end):
+                found.append(None)
+                continue
+            part = node.primitive.rule(i).function(ct, *saved[i])
+            found.append(part if node.shapes is None else unbroadcast(part, node.shapes[i]))
+        return found
+
+    def wants(self, target: Target) -> bool:
+        """Tell whether the cotangent of a target is asked for."""
+        return self.runs is None or self.goals is None or target in self.runs or target in self.goals
+
+    def settle(self, number: int) -> None:
+        """Hand their gradients to the leaves whose users all are younger than the node of this number."""
+        leaves = [t for t in self.pending if isinstance(t, Tensor) and self.ready.get(t, number + 1) > number]
+        leaves.sort(key=lambda leaf: self.ready.get(leaf, math.inf), reverse=True)
+        for leaf in leaves:
+            ct = self.pending.pop(leaf)
+            try:
+                if self.goals is None or leaf in self.goals:
+                    self.arrive(leaf, ct)
+            except BaseException:
+                self.pending.clear()  # nothing more arrives anywhere
+                raise
+
+    def arrive(self, leaf: Tensor, ct: Any) -> None:
+        """Hand the whole gradient to a leaf."""
+        hooks = leaf._hooks
+        if hooks is None:
+            if self.accumulate:
+                _accumulate(leaf, ct, self.create_graph)
+            else:
+                self.captured[leaf] = ct
+            return
+        with self:
+            gradient = run_tensor_hooks(hooks.tensor, _wrap(ct))
+            if not self.accumulate:
+                self.captured[leaf] = gradient
+                return
+            (given,) = run_before(hooks.before, (gradient,))
+            if given is not None:
+                _accumulate(leaf, given if self.create_graph else given.array, self.create_graph)
+                run_accumulated(hooks.accumulated, leaf)
+            run_after(hooks.after, (), (given,))
+
+    def __enter__(self) -> None:
+        _passes.running.append(self)
+
+    def __exit__(self, *error: object) -> None:
+        _passes.running.pop()
+
+
+class _Passes(threading.local):
+    def __init__(self) -> None:
+        self.running: list[Pass] = []
+
+
+_passes = _Passes()
+
+
+def current_pass() -> Pass | None:
+    """Return the pass whose hooks this thread runs, the innermost one; None outside of hooks."""
+    return _passes.running[-1] if _passes.running else None
 
 
 LARGE = 4096  # elements from which on new memory costs as much as the addition
@@ -250,6 +458,12 @@ FREED = (
     "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
     "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
     "after calling backward."
+)
+
+
+DETACHED = (
+    "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_(). This is not supported, please use "
+    "out-of-place `.detach()` instead"
 )
 
 
@@ -301,48 +515,77 @@ def _attached(array: Any, target: Target) -> Tensor:
     return target if isinstance(target, Tensor) else Tensor(array, target)
 
 
-def _run_hooks(node: Node, ct: Any, create_graph: bool) -> Any:
-    if node.hooks:
-        ct = _run_tensor_hooks(node.hooks, ct, create_graph)
-    kept = node.retain() if node.retain is not None else None
-    if kept is not None:
-        _accumulate(kept, ct, create_graph)
-    return ct
+def _as_tuple(node: Node, ct: Any) -> tuple[Tensor | None, ...]:
+    """Return the cotangents of all outputs of a node, None for those that did not arrive."""
+    if isinstance(ct, Cotangents):
+        return tuple(None if (part := ct.arrived.get(k)) is None else _wrap(part) for k in range(len(ct.like)))
+    return (None if ct is None else _wrap(ct),)
 
 
-def _run_tensor_hooks(hooks: dict[Any, Callable[[Tensor], Tensor | None]], ct: Any, create_graph: bool) -> Any:
-    for hook in list(hooks.values()):
-        given = ct if isinstance(ct, Tensor) else _wrap(ct)
-        result = hook(given)
-        if result is None:
-            continue
-        if not isinstance(result, Tensor):
-            raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
-        if result.shape != given.shape:
-            raise RuntimeError(f"hook '{hook.__name__}' has changed the size of value: {list(result.shape)}")
-        if result.dtype is not given.dtype:
-            raise RuntimeError(
-                f"hook '{hook.__name__}' has changed the type of value (was {given.dtype} got {result.dtype})"
-            )
-        ct = result if create_graph else result.array
-    return ct
+def _mark_detached(order: list[Node]) -> None:
+    """Make nodes refuse to run that saved as an input a tensor which was cut off with `detach_` since."""
+    for node in order:
+        places = {k - 1 for i, end in enumerate(node.edges) if end is not None for k in node.primitive.rule(i).values}
+        if any(k >= 0 and isinstance(e := node.edges[k], Node) and weakref.ref(e) in detached for k in places):
+            node.versions = ((_cut, 1),)
+
+
+_cut = Storage()
+_cut.version = 0
+
+
+def _is_out_of_reach(x: Tensor) -> bool:
+    """Tell whether a tensor requires grad only because its base does, so that no gradient flows to it."""
+    return x._node is None and x._view is not None and x._view.inherited
 
 
 def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
     """Add a cotangent to `.grad`: in place, unless the sum must itself be differentiable."""
+    if leaf._node is not None:
+        raise RuntimeError("leaf variable has been moved into the graph interior")
+    if not leaf._requires_grad or _is_out_of_reach(leaf):
+        return
     with _accumulating:
         held = leaf._grad
         if create_graph:
             leaf._grad = ct.clone() if held is None else held + ct
         elif held is None:
-            array = ct.array if isinstance(ct, Tensor) else ct
-            leaf._grad = _wrap(array.copy() if hasattr(array, "copy") else np.array(array))
+            leaf._grad = _wrap(_copy(ct.array if isinstance(ct, Tensor) else ct, leaf.array))
         else:
+            check_memory(held)
             held.array += ct.array if isinstance(ct, Tensor) else ct
             held.storage.version += 1
 
 
+def _copy(array: Any, like: Any) -> Any:
+    """Return a copy of a leaf's new gradient, laid out as the leaf is if that has its elements without gaps."""
+    if type(array) is not np.ndarray:
+        return array.copy() if hasattr(array, "copy") else np.array(array)
+    if array.ndim > 1 and not like.flags.c_contiguous:
+        made = np.empty_like(like)  # keeps the order of the dimensions
+        if made.strides == like.strides:
+            made[...] = array
+            return made
+    return array.copy()
+
+
+def _warn_of_cycles() -> None:
+    global _warned_of_cycles
+    if not _warned_of_cycles:
+        _warned_of_cycles = True
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
+            "which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If "
+            "you have to use this function, make sure to reset the .grad fields of your parameters to None after use to "
+            "break the cycle and avoid the leak.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _wrap(array: Any) -> Tensor:
+    if isinstance(array, Tensor):
+        return array
     return Tensor(np.asarray(array) if isinstance(array, np.generic) else array)
 
 
@@ -398,10 +641,44 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
     return seeds if create_graph else [s.array for s in seeds]
 
 
-def overwritten(node: Node, storage: Any, version: int) -> RuntimeError:
-    """Return the error of a backward pass that would need a value which was written to since `node` saved it."""
+def _refused(node: Node, storage: Storage, version: int) -> RuntimeError:
+    """Return the error for a node one of whose saved values is not what it was."""
+    if storage is _cut:
+        return RuntimeError(DETACHED)
+    place = [s for s, _ in node.versions].index(storage)
+    what, made_by = _saved_values(node)[place]
+    return overwritten(what, made_by, storage, version)
+
+
+def overwritten(array: Any, made_by: Node | None, storage: Storage, version: int) -> RuntimeError:
+    """Return the error of a backward pass that would need a value which was written to since a node saved it.
+
+    Args:
+        array: the value.
+        made_by: the node whose output it is; None for a leaf.
+        storage: its storage.
+        version: the storage's version when it was saved.
+    """
+    source = "" if made_by is None else f", which is output 0 of {made_by.name()},"
+    shape = f"[{type_name(array.dtype)} {list(array.shape)}]"
     return RuntimeError(
-        "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor saved "
-        f"by {node.name()} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly "
-        "detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: {shape}{source} is "
+        f"at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection to find the "
+        "operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
     )
+
+
+def _saved_values(node: Node) -> list[tuple[Any, Node | None]]:
+    """Return the saved arrays in the order of the node's versions, each with the node that made it, None for a leaf."""
+    found: list[tuple[Any, Node | None]] = []
+    p = node.primitive
+    assert node.saved is not None
+    for i, end in enumerate(node.edges):
+        if end is not None:
+            for name, value in zip(p.rule(i).needs, node.saved[i], strict=True):
+                if name == "y":
+                    found.append((value, node))
+                elif name in p.arg_names and hasattr(value, "dtype"):
+                    source = node.edges[p.arg_names.index(name)]
+                    found.append((value, source if isinstance(source, Node) else None))
+    return found

@@ -16,52 +16,60 @@ from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, recorder
-from reference_impl.tensor import CUSTOM_VIEW, Node, Output, Path, Tensor, refresh
+from reference_impl.tensor import Node, Path, Tensor, View, hand_over_retain, refresh, rewritten
 
-__all__ = ["IN_PLACE", "assign", "check_writable", "scattered", "set_item"]
-
-_NAMES = {
-    "f4": "Float",
-    "f8": "Double",
-    "i8": "Long",
-    "i4": "Int",
-    "i2": "Short",
-    "i1": "Char",
-    "u1": "Byte",
-    "b1": "Bool",
-}
+__all__ = ["IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
 
 
-def check_writable(x: Tensor) -> None:
+def check_writable(x: Tensor, *others: Any) -> None:
     """Refuse a write that would falsify the graph.
 
+    Args:
+        x: what is to be written to.
+        others: the operands: the write is recorded if one of them requires grad.
+
     Raises:
-        RuntimeError: x is a leaf that requires grad, or a view of one; or it repeats memory (`expand`).
+        RuntimeError: x is a leaf that requires grad, or a view of one, or a view whose history cannot be rewritten; or it
+            repeats memory (`expand`), or is an inference tensor outside inference mode.
     """
     refresh(x)
-    if mode.enabled:
+    if mode.enabled and (x._requires_grad or any(isinstance(o, Tensor) and o.requires_grad for o in others)):
         view = x._view
-        if view is not None and view.path is None and isinstance(x._node, Output):
-            name = x._node.name().removesuffix("Backward")
-            raise RuntimeError(
-                f"Output {x._node.index} of {name} is a view and is being modified inplace. {CUSTOM_VIEW}"
-            )
-        if view is not None and view.base._node is None and view.base._requires_grad:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-        if view is not None and view.path is None and view.base._requires_grad:
-            raise RuntimeError(
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
-                "this use case is ambiguous and error-prone, it is forbidden."
-            )
+        if view is not None:
+            if view.kind:
+                raise rewritten(x, "is being")
+            if x._requires_grad and view.base._node is None:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                )
         if x._requires_grad and x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    check_memory(x)
+
+
+def check_memory(x: Tensor) -> None:
+    """Refuse a write to memory that is not a tensor's own.
+
+    Raises:
+        RuntimeError: x is an inference tensor and this is not inference mode; or elements share memory, as after `expand`.
+    """
+    if x.is_inference() and not mode.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal "
+            "tensor before doing inplace update."
+        )
     array = x.array
-    repeats = array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
-    if repeats or not array.flags.writeable:
+    if type(array) is np.ndarray and (
+        not array.flags.writeable or (0 in array.strides and array.size > 1 and _repeats(array))
+    ):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
+
+
+def _repeats(array: Any) -> bool:
+    return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
 
 
 def assign(x: Tensor, new: Tensor) -> Tensor:
@@ -74,26 +82,34 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
         raise RuntimeError(f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(new.shape)}")
     if new.array.dtype != x.array.dtype:
         if "biuf".index(new.array.dtype.kind) > max("biuf".index(x.array.dtype.kind), 2 * (x.array.dtype.kind in "iu")):
-            raise RuntimeError(
-                f"result type {_NAMES[new.array.dtype.str[1:]]} can't be cast to the desired output type "
-                f"{_NAMES[x.array.dtype.str[1:]]}"
-            )
+            raise RuntimeError(f"result type {_name(new)} can't be cast to the desired output type {_name(x)}")
         new = apply(PRIMITIVES["to"], new, dtype=x.array.dtype)
     x.array[...] = new.array
-    x.storage.version += 1
+    if not x.is_inference():
+        x.storage.version += 1
     if mode.enabled and new._requires_grad:
         view = x._view
-        if view is None or view.path is None:
+        if view is None:
             _adopt(x, new)
         else:
-            base = view.base
-            base._node = scattered(base, new, view.path)
-            base._requires_grad = True
+            rewrite_base(view, new)
             refresh(x)
     return x
 
 
-def scattered(base: Tensor, new: Tensor, path: Path) -> Node:
+def rewrite_base(view: View, new: Tensor) -> None:
+    """Give the base of a view the history of `new`, which was written to the view."""
+    base = view.base
+    before, base._node = base._node, _scattered(base, new, view.path or ())
+    base._requires_grad = True
+    hand_over_retain(before, base._node)
+
+
+def _name(x: Tensor) -> str:
+    return x.type().removeprefix("torch.").removesuffix("Tensor")
+
+
+def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     """Return the node of a base after `new` was written to the view that `path` leads to."""
     p = PRIMITIVES["view_scatter"]
     make = recorder(p, (WANTED if base._requires_grad else CONSTANT, WANTED))
@@ -110,8 +126,9 @@ def _adopt(x: Tensor, new: Tensor) -> None:
     assert node is not None
     # What the node saved as its output is x's memory from now on, and later writes to x must be noticed.
     node.versions = tuple((x.storage, x.storage.version) if s is new.storage else (s, v) for s, v in node.versions)
-    x._node = node
+    before, x._node = x._node, node
     x._requires_grad = True
+    hand_over_retain(before, node)
 
 
 # Their rules need the old value, of which PyTorch keeps a copy; of the other ops backward refuses to run.
@@ -122,7 +139,7 @@ def _in_place(op: Callable[..., Any]) -> Callable[..., Tensor]:
     name = op.__name__.rstrip("_")
 
     def method(x: Tensor, *args: Any, **params: Any) -> Tensor:
-        check_writable(x)
+        check_writable(x, *args)
         return assign(x, op(x.clone() if name in _NEED_WHAT_THEY_OVERWRITE and mode.enabled else x, *args, **params))
 
     method.__name__ = method.__qualname__ = f"{name}_"
@@ -137,13 +154,13 @@ def zero_(x: Tensor) -> Tensor:
 
 def fill_(x: Tensor, value: Any) -> Tensor:
     """Fill with one value in place and return x; a 0-d tensor's gradient is the sum of the cotangent."""
-    check_writable(x)
+    check_writable(x, value)
     return assign(x, _overwritten(x, value))
 
 
 def copy_(x: Tensor, src: Tensor) -> Tensor:
     """Copy the broadcast values of `src` in place and return x: gradient 0 to the old values, all to `src`."""
-    check_writable(x)
+    check_writable(x, src)
     return assign(x, _overwritten(x, src))
 
 
@@ -171,17 +188,33 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
         IndexError: the index is out of range.
     """
     plain = indexing.plain_index(index, x.array.ndim)
-    if mode.enabled and x._requires_grad and x.is_leaf:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    check_writable(x)
     if indexing.is_basic(plain):
-        piece = apply(PRIMITIVES["getitem"], x, index=plain)
-        assign(piece, _overwritten(piece, value))
+        piece = x if _selects_all(plain, x.array.shape) else apply(PRIMITIVES["getitem"], x, index=plain)
+        check_writable(piece, value)
+        assign(piece, _overwritten(piece, _without_leading_ones(value, piece.array.ndim)))
         return
+    check_writable(x, value)
     value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
     if value.array.dtype != x.array.dtype:
         value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
     assign(x, apply(PRIMITIVES["index_put"], x, value, index=plain))
+
+
+def _selects_all(index: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether a basic index takes all of a tensor: PyTorch then writes to the tensor itself, not to a view of it."""
+    items = [i for i in (index if isinstance(index, tuple) else (index,)) if i is not Ellipsis]
+    return all(type(i) is slice for i in items) and all(
+        i.indices(n) == (0, n, 1) for i, n in zip(items, shape, strict=False)
+    )
+
+
+def _without_leading_ones(value: Any, ndim: int) -> Any:
+    """Return a value without those leading dimensions of length 1 that the place does not have."""
+    if isinstance(value, Tensor) and value.array.ndim > ndim:
+        extra = value.array.ndim - ndim
+        if value.array.shape[:extra] == (1,) * extra:
+            return functions.reshape(value, value.array.shape[extra:])
+    return value
 
 
 IN_PLACE: dict[str, Callable[..., Tensor]] = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from reference_impl import dtypes, engine, factories, inplace, products
 from reference_impl import functions as F
-from reference_impl.hooks import register_hook
+from reference_impl.hooks import register_hook, register_post_accumulate_grad_hook
 from reference_impl.ops import elementwise
 from reference_impl.primitives import binary
 from reference_impl.tensor import Tensor
@@ -90,7 +90,7 @@ def _backward(
     Raises:
         RuntimeError: the tensor needs no gradient, `gradient` is missing or of another shape, or the graph was freed.
     """
-    engine.backward(x, gradient, retain_graph, create_graph, inputs)
+    engine.backward(x, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def _float(x: Tensor) -> Tensor:
@@ -138,6 +138,7 @@ def _install() -> None:
         "__deepcopy__": factories.deepcopy_leaf,
         "backward": _backward,
         "register_hook": register_hook,
+        "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
         "float": _float,
         "double": lambda x: F.to(x, dtypes.float64),
         "long": lambda x: F.to(x, dtypes.int64),

@@ -11,15 +11,39 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, overload
 
-__all__ = ["enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
+__all__ = ["Decorator", "enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
 
 
 class _Mode(threading.local):
-    enabled = True  # a class attribute, so that every new thread starts recording
+    """The modes of a thread.
+
+    Attributes:
+        enabled: operations are recorded.
+        inference: the thread is in inference mode (see `inference`), where nothing is ever recorded.
+        asked: in inference mode, what `is_grad_enabled` says: recording would be on elsewhere.
+    """
+
+    # Class attributes, so that every new thread starts recording.
+    enabled = True
+    inference = False
+    asked = False
+
+    @property
+    def grad(self) -> bool:
+        """Grad mode as the user sees it."""
+        return self.asked if self.inference else self.enabled
+
+    @grad.setter
+    def grad(self, flag: bool) -> None:
+        if self.inference:
+            self.asked = flag
+        else:
+            self.enabled = flag
 
 
 mode = _Mode()
@@ -27,48 +51,76 @@ mode = _Mode()
 
 def is_grad_enabled() -> bool:
     """Tell whether this thread records operations."""
-    return mode.enabled
+    return mode.grad
 
 
-class _GradMode:
+class Decorator:
+    """A context manager that decorates functions too: each call, or each step of a generator, runs inside a new one."""
+
+    def again(self) -> Any:
+        """Return another context manager like this one."""
+        raise NotImplementedError
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a function."""
+        if inspect.isclass(function):
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
+                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
+                "the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with self.again():
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            # Each step runs in the decorator's mode, each yield hands the caller's own mode back.
+            steps = function(*args, **kwargs)
+            step, given = steps.send, None
+            while True:
+                try:
+                    with self.again():
+                        value = step(given)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step, given = steps.send, (yield value)
+                except GeneratorExit:
+                    with self.again():
+                        steps.close()
+                    raise
+                except BaseException as error:
+                    step, given = steps.throw, error
+
+        return generator
+
+
+class _GradMode(Decorator):
     """Set the mode on entry, restore what was there on exit; one object can be entered again and again."""
 
     def __init__(self, enabled: bool) -> None:
         self._enabled = enabled
         self._before: list[bool] = []
 
+    def again(self) -> _GradMode:
+        return _GradMode(self._enabled)
+
     def __enter__(self) -> None:
-        self._before.append(mode.enabled)
-        mode.enabled = self._enabled
+        self._before.append(mode.grad)
+        mode.grad = self._enabled
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        mode.enabled = self._before.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        enabled = self._enabled
-        if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def generator(*args: Any, **kwargs: Any) -> Any:
-                # Each step runs in the decorator's mode, each yield hands the caller's own mode back.
-                steps = function(*args, **kwargs)
-                sent: Any = None
-                while True:
-                    try:
-                        with _GradMode(enabled):
-                            value = steps.send(sent)
-                    except StopIteration as stop:
-                        return stop.value
-                    sent = yield value
-
-            return generator
-
-        @functools.wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with _GradMode(enabled):
-                return function(*args, **kwargs)
-
-        return wrapper
+        mode.grad = self._before.pop()
 
 
 @overload
@@ -98,20 +150,22 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
 
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, bool):
-            raise TypeError(f"set_grad_enabled(): argument 'enabled' must be bool, not {type(mode).__name__}")
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
+            )
         super().__init__(mode)
         self._at_call = _swap(mode)
 
     def __enter__(self) -> None:
         self._before.append(self._at_call)
-        mode.enabled = self._enabled
+        mode.grad = self._enabled
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate a function."""
-        mode.enabled = self._at_call  # as a decorator it changes the mode inside the function only
+        mode.grad = self._at_call  # as a decorator it changes the mode inside the function only
         return super().__call__(function)
 
 
 def _swap(enabled: bool) -> bool:
-    before, mode.enabled = mode.enabled, enabled
+    before, mode.grad = mode.grad, enabled
     return before

@@ -483,15 +483,16 @@ def _place(p: Primitive, name: str, i: int) -> str:
     return f"arrays[{p.arg_names.index(argument)}].{what}"
 
 
-def replay(base: Tensor, path: Path) -> Tensor:
-    """Apply a path of view primitives to a tensor, recording them."""
+def replay(base: Tensor, path: Path) -> Node:
+    """Apply a path of view primitives to a tensor, recording them, and return the node of the result."""
     before, mode.enabled = mode.enabled, True
     try:
         for p, params in path:
             base = _apply(p, (base,), params)
     finally:
         mode.enabled = before
-    return base
+    # Where the base was cut off with `detach_` its view keeps a node, which leads nowhere.
+    return base._node or Node(PRIMITIVES["clone"], (None,), ((),), (), None, False)
 
 
 def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> None:
@@ -499,13 +500,15 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
     if mine is None or not (mine is theirs or mine is theirs.base):
         return  # reshape had to copy
     out.storage = x.storage
+    if x.is_inference():
+        return  # nobody follows its history
     above = x._view
-    step = ((p, params),)
-    if above is None:
-        out._view = View(x, step if mode.enabled else None)
-    else:
-        tracked = mode.enabled and above.path is not None
-        out._view = View(above.base, (*above.path, *step) if tracked and above.path is not None else None)
+    base, path, kind = (x, (), "") if above is None else (above.base, above.path, above.kind)
+    inherited = False
+    if not mode.enabled:
+        kind = "inference" if mode.inference else "no_grad"
+        inherited = out._requires_grad = x.requires_grad
+    out._view = View(base, None if kind or path is None else (*path, (p, params)), kind, x.storage.version, inherited)
 
 
 def _needs_cast(p: Primitive, arrays: list[Any]) -> bool:

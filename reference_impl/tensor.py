@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from reference_impl.dtypes import DType, default_float, from_numpy_dtype
+from reference_impl.hooks import Hooks, RemovableHandle, hooks_of
+from reference_impl.modes import mode
 
 if TYPE_CHECKING:
     from reference_impl.primitives import Primitive
@@ -30,7 +32,10 @@ __all__ = [
     "Tensor",
     "View",
     "as_array",
+    "detached",
+    "hand_over_retain",
     "refresh",
+    "rewritten",
     "target_of",
 ]
 
@@ -42,22 +47,35 @@ class Storage:
     version: int
 
 
+# The nodes whose tensors were cut off with `detach_`: who saved such a tensor as an input must not run backward.
+detached: set[weakref.ref[Node]] = set()
+
 Path = tuple[tuple["Primitive", dict[str, Any]], ...]
 
 
 class View:
     """How a tensor was cut out of its base: the path of view primitives that leads there.
 
-    `seen` is the node that the base had when the view's own node was made. An in-place operation gives the base another
-    node; the view is then stale and `refresh` replays its path. `path` is None for a view taken without recording.
+    An in-place operation on the base, or on another view of it, leaves the view's own node stale. `refresh` notices by
+    the version of the storage and replays the path.
+
+    Attributes:
+        base: the root of a chain of views; never a view itself.
+        path: how to get from there to the view; None where the history is not to be followed.
+        kind: "" for a view that may be rewritten; else why its history cannot: it was taken in "no_grad" or "inference"
+            mode, is one of the outputs of an op that returns "several" views, or was made by a "custom" function.
+        version: of the storage when the view's node was made.
+        inherited: the view requires grad only because its base does: it was taken while nothing was recorded.
     """
 
-    __slots__ = ("base", "path", "seen")
+    __slots__ = ("base", "inherited", "kind", "path", "version")
 
-    def __init__(self, base: Tensor, path: Path | None) -> None:
+    def __init__(self, base: Tensor, path: Path | None, kind: str, version: int, inherited: bool) -> None:
         self.base = base
         self.path = path
-        self.seen = base._node
+        self.kind = kind
+        self.version = version
+        self.inherited = inherited
 
 
 _ndarray = np.ndarray
@@ -75,18 +93,15 @@ class Node:
         shapes: shapes of the arguments if they were broadcast, else None.
         frees: True if it saved values, so that backward frees them and a second one is refused.
         number: creation number; nodes run in falling order of it.
-        hooks: functions of the cotangent of this node's output, by key; None if there are none.
-        retain: a weak reference to the tensor whose `.grad` wants the cotangent, or None.
     """
 
     __slots__ = (
         "__weakref__",
+        "_hooks",
         "edges",
         "frees",
-        "hooks",
         "number",
         "primitive",
-        "retain",
         "saved",
         "shapes",
         "versions",
@@ -108,12 +123,24 @@ class Node:
         self.shapes = shapes
         self.frees = frees
         self.number = next(_numbers)
-        self.hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
-        self.retain: weakref.ref[Tensor] | None = None
+        self._hooks: Hooks | None = None
+
+    def free(self) -> None:
+        """Drop what was saved, if that was any values: another backward is then refused."""
+        if self.frees:
+            self.saved = None
 
     def name(self) -> str:
         """Return PyTorch's name of the node's class, such as "MulBackward0"."""
         return self.primitive.node_name
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook` with the tuple of cotangents that the node is about to take; a tuple that it returns replaces them."""
+        return RemovableHandle(hooks_of(self).before, hook)
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(grad_inputs, grad_outputs)`` after the node ran; a tuple that it returns replaces `grad_inputs`."""
+        return RemovableHandle(hooks_of(self).after, hook)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -183,7 +210,7 @@ class Cotangents:
 
 
 class AccumulateGrad:
-    """The end of an edge at a leaf, as `grad_fn.next_functions` shows it."""
+    """The end of an edge at a leaf, as `grad_fn.next_functions` shows it. The leaf itself keeps its hooks."""
 
     __slots__ = ("__weakref__", "variable")
 
@@ -193,6 +220,14 @@ class AccumulateGrad:
     def name(self) -> str:
         """Return the class name."""
         return "AccumulateGrad"
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook` with a tuple of the gradient that is about to be accumulated; a tuple that it returns replaces it."""
+        return RemovableHandle(hooks_of(self.variable).before, hook)
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook((), (gradient,))`` after the accumulation."""
+        return RemovableHandle(hooks_of(self.variable).after, hook)
 
     next_functions: tuple[()] = ()
 
@@ -231,7 +266,7 @@ class Tensor:
         self._requires_grad = node is not None
         self._grad: Tensor | None = None
         self._view: View | None = None
-        self._hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
+        self._hooks: Hooks | None = None
         self.storage = storage = Storage()
         storage.version = 0  # here, since an `__init__` would cost as much as all the rest
 
@@ -264,7 +299,6 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """True if no node made it: the user did, or recording was off."""
-        refresh(self)
         return self._node is None
 
     @property
@@ -276,41 +310,52 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """True if backward passes gradients to or through this tensor."""
-        refresh(self)
-        return self._requires_grad
+        return self._requires_grad or (self._view is not None and self._view.base._requires_grad)
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
         if not isinstance(flag, bool):
             raise RuntimeError(f"requires_grad must be a bool, got {flag!r}")
-        refresh(self)
         if self._node is not None:
-            if flag:
-                return
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
-                "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            hint = (
+                " If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+                "var_no_grad = var.detach()."
             )
+            raise RuntimeError(f"you can only change requires_grad flags of leaf variables.{'' if flag else hint}")
         if flag and self.array.dtype.kind != "f":
             raise RuntimeError(
                 f"only Tensors of floating point dtype can require gradients, got {self.dtype} "
                 "(Only Tensors of floating point and complex dtype can require gradients)"
             )
+        if flag and self.is_inference() and not mode.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self._requires_grad = flag
+        if self._view is not None:
+            self._view.inherited = False
+
+    @requires_grad.deleter
+    def requires_grad(self) -> None:
+        raise RuntimeError("requires_grad must be a bool: it cannot be deleted")
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set the flag in place and return the tensor.
 
         Raises:
             RuntimeError: the dtype is not floating point, or a non-leaf is asked to stop.
+            TypeError: the flag is not a bool.
         """
-        self.requires_grad = requires_grad
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type(requires_grad).__name__}"
+            )
+        if self._node is None or not requires_grad:  # a non-leaf requires grad already
+            self.requires_grad = requires_grad
         return self
 
     @property
     def grad(self) -> Tensor | None:
         """The accumulated gradient, None before the first backward."""
-        if self._grad is None and self._node is not None and self._node.retain is None:
+        if self._grad is None and self._node is not None and not self.retains_grad:
             import warnings
 
             warnings.warn(
@@ -349,25 +394,32 @@ class Tensor:
         self._grad = None
 
     def retain_grad(self) -> None:
-        """Make backward store this non-leaf's gradient in `.grad`.
+        """Make backward store this non-leaf's gradient in `.grad`, also after in-place operations on it.
 
         Raises:
             RuntimeError: the tensor does not require grad.
         """
-        refresh(self)
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self._node is not None:
-            self._node.retain = weakref.ref(self)
+        if self._node is not None and not self.retains_grad:
+            retain = weakref.ref(self)
+            refresh(self)
+            hooks_of(self._node).retain = hooks_of(self).retain = retain
 
     @property
     def retains_grad(self) -> bool:
         """True for a non-leaf whose gradient backward stores."""
-        return self._node is not None and self._node.retain is not None and self._node.retain() is self
+        return self._hooks is not None and self._hooks.retain is not None
 
     @property
     def _version(self) -> int:
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self.storage.version
+
+    def is_inference(self) -> bool:
+        """Tell whether the tensor was made in inference mode."""
+        return type(self.storage) is not Storage  # see `inference`
 
     @property
     def _base(self) -> Tensor | None:
@@ -391,8 +443,10 @@ class Tensor:
         if self._view is not None:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
-                "training, and gradients are not views of the DDP buckets, this is a view of another tensor."
+                "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets."
             )
+        if self._node is not None:
+            detached.add(weakref.ref(self._node, detached.discard))
         self._node = None
         self._requires_grad = False
         return self
@@ -400,7 +454,10 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The values as a leaf of their own: same memory, separate version counter, so writes escape the checks."""
-        return Tensor(self.array)
+        out = Tensor(self.array)
+        if self.is_inference():
+            out.storage = self.storage
+        return out
 
     @data.setter
     def data(self, other: Tensor) -> None:
@@ -434,6 +491,10 @@ class Tensor:
     def dtype(self) -> DType:
         """The element type."""
         return from_numpy_dtype(self.array.dtype)
+
+    def type(self) -> str:
+        """Return PyTorch's name of the tensor's type, such as "torch.FloatTensor"."""
+        return type_name(self.array.dtype)
 
     @property
     def ndim(self) -> int:
@@ -558,6 +619,14 @@ class Size(tuple[int, ...]):
         return n
 
 
+_TYPE_NAMES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte"}
+
+
+def type_name(dtype: Any) -> str:
+    """Return PyTorch's name of the type of tensors of a NumPy dtype."""
+    return f"torch.{_TYPE_NAMES.get(dtype.str[1:], 'Bool')}Tensor"
+
+
 Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
 
 
@@ -568,31 +637,66 @@ def target_of(x: Tensor) -> Target:
 
 
 def refresh(x: Tensor) -> None:
-    """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it."""
+    """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it.
+
+    Raises:
+        RuntimeError: the view's history cannot follow, since it was taken while nothing was recorded, or together with
+            others.
+    """
     view = x._view
     if view is None:
         return
-    if view.path is None:
-        if isinstance(x._node, Output) and view.base._node is not view.seen:
-            raise RuntimeError(
-                f"Output {x._node.index} of {x._node.name().removesuffix('Backward')} is a view and its base or another view "
-                f"of its base has been modified inplace. {CUSTOM_VIEW}"
-            )
+    base = view.base
+    if view.version == x.storage.version or (x._node is None and not base._requires_grad):
+        if x._node is None and x._requires_grad is not base._requires_grad and (view.inherited or not x._requires_grad):
+            x._requires_grad = view.inherited = base._requires_grad
         return
-    node = view.base._node
-    if node is view.seen or node is None:
-        return
+    if view.kind:
+        raise rewritten(x, "its base or another view of its base has been")
     from reference_impl.primitives import replay
 
-    view.seen = node
-    x._node = replay(view.base, view.path)._node
+    before, x._node = x._node, replay(base, view.path or ())
     x._requires_grad = True
+    view.version = x.storage.version
+    hand_over_retain(before, x._node)
 
 
-CUSTOM_VIEW = (
+def hand_over_retain(before: Node | None, now: Node) -> None:
+    """Let a tensor that retains its grad get that of its new value; its hooks stay with the old one."""
+    if before is not None and before._hooks is not None and before._hooks.retain is not None:
+        hooks_of(now).retain, before._hooks.retain = before._hooks.retain, None
+
+
+def rewritten(x: Tensor, what: str) -> RuntimeError:
+    """Return the error for an in-place operation on a view, or around it, whose history cannot be rewritten."""
+    view = x._view
+    assert view is not None
+    made_by = None
+    if x._node is not None:
+        made_by = f"Output {x.output_nr} of {x._node.name().removesuffix('0').removesuffix('Backward')} is a view"
+    why = {"several": _SEVERAL, "custom": _CUSTOM}.get(view.kind)
+    if why is not None and made_by is not None:
+        return RuntimeError(f"{made_by} and {what} modified inplace. {why}")
+    mode_name = "inference" if view.kind == "inference" else "no_grad"
+    now = "in normal mode" if view.kind == "inference" else "with grad mode enabled"
+    subject = "A view was" if made_by is None else f"{made_by} of a view which was"
+    end = _AMBIGUOUS.format(mode_name) if why is None else why
+    return RuntimeError(f"{subject} created in {mode_name} mode and {what} modified inplace {now}. {end}")
+
+
+_SEVERAL = (
+    "This view is the output of a function that returns multiple views. Such functions do not allow the output views to "
+    "be modified inplace. You should replace the inplace operation by an out-of-place one."
+)
+_CUSTOM = (
     "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle "
     "view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. "
     "This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+)
+_AMBIGUOUS = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the "
+    "view and the inplace either both inside the {0} block (if you don't want the inplace to be tracked) or both outside "
+    "(if you want the inplace to be tracked)."
 )
 
 

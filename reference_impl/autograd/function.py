@@ -31,8 +31,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reference_impl.engine import FREED, overwritten
-from reference_impl.inplace import scattered
+from reference_impl.engine import DETACHED, FREED, overwritten
+from reference_impl.inplace import rewrite_base
 from reference_impl.modes import is_grad_enabled, mode, no_grad
 from reference_impl.primitives import PRIMITIVES, Primitive, Rule, apply, unbroadcast
 from reference_impl.tensor import Cotangents, JointNode, Like, Output, Tensor, View, target_of
@@ -128,14 +128,15 @@ class FunctionCtx(JointNode):
 
     def _restored(self, kept: _Kept) -> Tensor:
         if kept.storage.version != kept.version:
-            raise overwritten(self, kept.storage, kept.version)
+            made_by = self if kept.tensor is None else kept.tensor.grad_fn
+            raise overwritten(kept.array, made_by, kept.storage, kept.version)
         if kept.tensor is None:
             assert kept.index is not None
             # The tensor's own place, if it is still there, so that its hooks see what comes this way, too.
             place = self._places[kept.index]()
             return Tensor(kept.array, place or Output(_OUTPUT, self, kept.index, self._like))
         if kept.had_node and kept.tensor.grad_fn is None:
-            raise RuntimeError("Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().")
+            raise RuntimeError(DETACHED)
         return kept.tensor
 
     def free(self) -> None:
@@ -230,16 +231,14 @@ class FunctionCtx(JointNode):
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
         place = Output(_OUTPUT, self, index, self._like)
         self._places[index] = weakref.ref(place)
-        if modified and y._view is not None and y._view.path is not None:
+        if modified and y._view is not None and not y._view.kind:
             # What was written to a view was written to its base.
-            base = y._view.base
-            base._node = scattered(base, Tensor(y.array, place), y._view.path)
-            base._requires_grad = True
+            rewrite_base(y._view, Tensor(y.array, place))
             return y
         if is_input and not modified:
             y = _alias(y)
         elif y._view is not None:
-            y._view = View(y._view.base, None)
+            y._view = View(y._view.base, None, "custom", y.storage.version, inherited=False)
         y._node = place
         y._requires_grad = True
         return y
@@ -268,7 +267,8 @@ def _sums_to(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 def _alias(x: Tensor) -> Tensor:
     """Return a view of all of x that is not recorded."""
     out = x.detach()
-    out._view = View(x if x._view is None else x._view.base, None)
+    base = x if x._view is None else x._view.base
+    out._view = View(base, None, "custom", x.storage.version, inherited=False)
     return out
 
 

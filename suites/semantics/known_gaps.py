@@ -8,6 +8,5 @@ from __future__ import annotations
 __all__ = ["KNOWN_GAPS"]
 
 KNOWN_GAPS = {
-    "test_a_saved_input_that_was_detached_in_place_is_noticed[reference]": "DT09: detach_ does not mark saved inputs",
     "test_a_half_precision_leaf_gets_a_half_precision_grad[reference]": "TY06: there is no float16",
 }
