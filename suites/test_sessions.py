@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from harness.session_strategies import (
-    DETACH_SAVED,
     Intention,
     build,
     intentions,
@@ -65,9 +64,6 @@ def up_to_known_defect(snapshots: list[Snapshot]) -> list[Snapshot]:
 
 # The property ---------------------------------------------------------------------------------------------------------
 
-# What the reference does not do like PyTorch yet; each has a test below that fails the run when it starts to pass.
-NOT_YET = frozenset({DETACH_SAVED})
-
 
 def differences_from_torch(session: Session, reference: Any, torch: Any) -> list[Difference]:
     theirs = up_to_known_defect(replay(session, torch))
@@ -75,7 +71,7 @@ def differences_from_torch(session: Session, reference: Any, torch: Any) -> list
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(session=sessions(without=NOT_YET))
+@given(session=sessions())
 def test_reference_and_torch_agree_after_every_action(reference: Any, torch: Any, session: Session) -> None:
     differences = differences_from_torch(session, reference, torch)
     assert not differences, report(session, differences)
@@ -94,7 +90,6 @@ def test_reference_and_torch_agree_on_non_leaf_inputs(reference: Any, torch: Any
     assert not differences_from_torch(session, reference, torch)
 
 
-@pytest.mark.xfail(reason="detach_ does not mark what was saved as an input", strict=True)
 def test_reference_and_torch_agree_on_detach_in_place_of_a_saved_value(reference: Any, torch: Any) -> None:
     fourth = Action("binary", "t2", ("t1", "t1"), {"op": "mul"})
     backward = Action("backward", args=("t2",), params={"gradient": (1.0, 1.0)})
