@@ -1,7 +1,8 @@
 """What other frameworks return at kinks, as rules: the chain rule under a framework's own conventions is a claim like any.
 
 `following("jax")` swaps the reference's rules for JAX's inside a block, so that a certificate or bound made there holds
-what JAX promises where PyTorch promises something else. Away from kinks both are the same function.
+what JAX promises where PyTorch promises something else. Away from kinks both are the same function; some are there
+because JAX's formula for it rounds otherwise, which the bound must know.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reference_impl.ops.elementwise import abs_, eq, ge, gt, lt, maximum, pow_, where
+from reference_impl.ops.elementwise import abs_, clamp, eq, expm1, ge, gt, lt, maximum, pow_, where
 from reference_impl.ops.reductions import restore, sum_
+from reference_impl.ops.special import scaled
 from reference_impl.primitives import replaced_rules
 
 __all__ = ["RULES", "following"]
@@ -44,8 +46,44 @@ def _jax_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: boo
     return _jax_abs(pow_(size / y, ord - 1) * ct, x)
 
 
+def _jax_leaky_relu(ct: Any, x: Any, negative_slope: float) -> Any:
+    return where(ge(x, 0.0), ct, ct * negative_slope)
+
+
+def _jax_hardtanh(ct: Any, x: Any, min_val: float, max_val: float) -> Any:
+    """The rule of where(x > max, max, where(x < min, min, x))."""
+    return where(gt(x, max_val), 0.0, where(lt(x, min_val), 0.0, ct))
+
+
+def _exp_by_expm1(x: Any) -> Any:
+    """exp(x) for x <= 0 as JAX has it in the derivative of expm1: with an absolute error."""
+    return expm1(clamp(x, min=None, max=0.0)) + 1
+
+
+def _jax_elu(ct: Any, x: Any, alpha: float) -> Any:
+    return where(gt(x, 0.0), ct, (ct * alpha) * _exp_by_expm1(x))
+
+
+def _jax_selu(ct: Any, x: Any) -> Any:
+    below = scaled(ct * _exp_by_expm1(x), by="selu alpha scale")
+    return where(gt(x, 0.0), scaled(ct, by="selu scale"), below)
+
+
+def _jax_celu(ct: Any, x: Any, alpha: float) -> Any:
+    return where(gt(x, 0.0), ct, ct * _exp_by_expm1(x / alpha))
+
+
 RULES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
-    "jax": {"abs": _jax_abs, "clamp": _jax_clamp, "vector_norm": _jax_vector_norm},
+    "jax": {
+        "abs": _jax_abs,
+        "clamp": _jax_clamp,
+        "vector_norm": _jax_vector_norm,
+        "leaky_relu": _jax_leaky_relu,
+        "hardtanh": _jax_hardtanh,
+        "elu": _jax_elu,
+        "selu": _jax_selu,
+        "celu": _jax_celu,
+    },
 }
 
 

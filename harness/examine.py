@@ -52,7 +52,7 @@ def examine(
     if backend.name == "finite-differences":
         return (_examine_estimate(case, backend, certificate),)
     outcome = outcome or backend.prepare(case)()
-    differs = _departures(backend) & {i.op for i in case.program.instrs}
+    differs = (_departures(backend) | _declared(backend)) & {i.op for i in case.program.instrs}
     with following(backend.name) if differs else nullcontext():
         if differs and certificate.status in ("kink", "tie"):
             certificate = certify(case, seed=seed)
@@ -94,8 +94,12 @@ def _departures(backend: Engine) -> frozenset[str]:
 
 def _follows(backend: Engine, program: Program) -> bool:
     """Tell whether the truth was made with the conventions that the backend has for all ops of the program."""
-    declared = RULES.get(backend.name.partition("-")[0], {})
-    return not (_departures(backend) - set(declared)) & {instr.op for instr in program.instrs}
+    return not (_departures(backend) - _declared(backend)) & {instr.op for instr in program.instrs}
+
+
+def _declared(backend: Engine) -> frozenset[str]:
+    """Return the ops for which the backend has rules of its own."""
+    return frozenset(RULES.get(backend.name.partition("-")[0], {}))
 
 
 def _settled(

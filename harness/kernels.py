@@ -54,6 +54,7 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("cat", "stack", "tril", "triu", "getitem", "index_select", "gather"), EXACT),
     **dict.fromkeys(("getitem_adjoint", "zeros_like", "to"), EXACT),
     **dict.fromkeys(("scatter_add", "index_add"), SUM),
+    "scaled": "gamma_4 |y|",
 }
 
 

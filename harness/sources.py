@@ -33,7 +33,7 @@ from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
 
-__all__ = ["FRAMEWORKS", "to_source"]
+__all__ = ["FRAMEWORKS", "spelled", "to_source"]
 
 FRAMEWORKS: Final = ("torch", "jax", "reference")
 MAX_LINES: Final = 40
@@ -57,11 +57,14 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
         cotangents in their layout (expanded, transposed, strided).
 
     Raises:
-        ValueError: the framework is unknown, or `expected` does not fit the case.
+        ValueError: the framework is unknown or lacks an op, or `expected` does not fit the case.
     """
     if framework not in FRAMEWORKS:
         raise ValueError(f"framework is {framework!r}, want one of {', '.join(FRAMEWORKS)}")
     case = point(subject) if isinstance(subject, Program) else subject
+    lacking = sorted({i.op for i in case.program.instrs} - set(spelled(framework)))
+    if lacking:
+        raise ValueError(f"framework {framework} has no op {', '.join(lacking)}")
     wanted = [i for i, flag in enumerate(case.requires_grad) if flag]
     if expected is not None and len(expected) != len(wanted):
         raise ValueError(f"expected has {len(expected)} entries, {len(wanted)} inputs require grad")
@@ -76,6 +79,11 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
     load_lines = min(len(loads), max(room - len(steps), room // 3, 1))
     lines = [*head, "", *_packed(loads, load_lines), *opening, *_packed(steps, max(room - load_lines, 1)), *tail]
     return "\n".join(lines) + "\n"
+
+
+def spelled(framework: str) -> tuple[str, ...]:
+    """The ops that a script for the framework can name."""
+    return tuple(_JAX if framework == "jax" else _TORCH)
 
 
 def _packed(statements: Sequence[str], lines: int) -> list[str]:
@@ -319,8 +327,17 @@ def _listed(value: Param) -> str:
     return f"[{_joined([_listed(v) for v in value])}]" if isinstance(value, tuple) else repr(value)
 
 
+_ACTIVATIONS: Final = (
+    "leaky_relu elu selu celu gelu silu mish softplus softsign logsigmoid tanhshrink softshrink hardshrink hardtanh "
+    "relu6 hardsigmoid hardswish threshold prelu glu"
+).split()
+_SPECIAL: Final = "erf ndtr".split()
+
+
 def _torch_spelling() -> dict[str, Speller]:
     table = {op: _call(f"torch.{op}") for op in OPS}
+    table |= {op: _call(f"torch.nn.functional.{op}") for op in _ACTIVATIONS}
+    table |= {op: _call(f"torch.special.{op}") for op in _SPECIAL}
     table |= _operators()
     indices = "torch.tensor({}, dtype=torch.int64)"
     return table | {
@@ -364,6 +381,52 @@ def _jax_gather(args: Sequence[str], params: Mapping[str, Param], specs: Sequenc
     return f"jnp.take_along_axis({x}, jnp.array({_listed(params['index'])}), {dim})"
 
 
+def _written(template: str, **defaults: Param) -> Speller:
+    """A speller of an expression in which {x} is the first argument and other names are parameters."""
+    return lambda args, params, specs: template.format(
+        x=args[0], **{k: _number(v) if isinstance(v, (int, float)) else v for k, v in {**defaults, **params}.items()}
+    )
+
+
+def _jax_activations() -> dict[str, Speller]:
+    names = {
+        "softsign": "soft_sign",
+        "logsigmoid": "log_sigmoid",
+        "hardsigmoid": "hard_sigmoid",
+        "hardswish": "hard_swish",
+    }
+    same = ("selu", "silu", "mish", "relu6", "leaky_relu", "elu", "celu")
+    table: dict[str, Speller] = {op: _call(f"jax.nn.{op}") for op in same}
+    table |= {op: _call(f"jax.nn.{name}") for op, name in names.items()}
+
+    def gelu(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        return f"jax.nn.gelu({args[0]}, approximate={params.get('approximate') == 'tanh'})"
+
+    def hardtanh(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        limits = {"min_val": -1.0, "max_val": 1.0, **params}
+        if limits == {"min_val": -1.0, "max_val": 1.0}:
+            return f"jax.nn.hard_tanh({args[0]})"
+        clipped = "jnp.where({x} > {max_val}, {max_val}, jnp.where({x} < {min_val}, {min_val}, {x}))"
+        return _written(clipped)(args, limits, specs)
+
+    return table | {
+        "gelu": gelu,
+        "hardtanh": hardtanh,
+        "glu": lambda args, params, specs: _call("jax.nn.glu", dim="axis")(args, {"dim": -1, **params}, specs),
+        "tanhshrink": _written("{x} - jnp.tanh({x})"),
+        "threshold": _written("jnp.where({x} <= {threshold}, {value}, {x})"),
+        "softplus": _written(
+            "jnp.where({beta} * {x} > {threshold}, {x}, jax.nn.softplus({beta} * {x}) / {beta})",
+            beta=1.0,
+            threshold=20.0,
+        ),
+        "softshrink": _written(
+            "jnp.where({x} > {lambd}, {x} - {lambd}, jnp.where({x} < -{lambd}, {x} + {lambd}, 0.0))", lambd=0.5
+        ),
+        "hardshrink": _written("jnp.where(({x} >= -{lambd}) & ({x} <= {lambd}), 0.0, {x})", lambd=0.5),
+    }
+
+
 def _jax_spelling() -> dict[str, Speller]:
     same = [
         "abs",
@@ -387,6 +450,8 @@ def _jax_spelling() -> dict[str, Speller]:
     ]
     table: dict[str, Speller] = {op: _call(f"jnp.{op}") for op in [*same, "where", "dot", "outer"]}
     table |= _operators()
+    table |= _jax_activations()
+    table |= {op: _call(f"jax.scipy.special.{op}") for op in ("erf", "ndtr")}
     reduced = {"dim": "axis", "keepdim": "keepdims"}
     for op in ("sum", "mean", "amax", "amin", "prod"):
         table[op] = _call(f"jnp.{op}", **reduced)

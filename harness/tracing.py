@@ -304,21 +304,21 @@ class Traced:
         raise TracingError(f"the function asks {self!r} for {what}, which a trace does not have")
 
 
+_NAMESPACES: Final = ("functional", "linalg", "nn", "special")
+
+
 class _Ops:
     """The functions of the vocabulary on traced tensors; `ops.linalg.vector_norm` is where PyTorch has it."""
 
-    @property
-    def linalg(self) -> _Ops:
-        """The namespace of vector_norm."""
-        return self
-
-    def __getattr__(self, name: str) -> Callable[..., Traced]:
+    def __getattr__(self, name: str) -> Any:
+        if name in _NAMESPACES:
+            return self
         if name not in OPS:
             raise AttributeError(f"harness.tracing.ops has no op {name!r}")
         return lambda *args, **keywords: _apply(name, args, keywords)
 
     def __dir__(self) -> list[str]:
-        return [*OPS, "linalg"]
+        return [*OPS, *_NAMESPACES]
 
 
 ops: Final = _Ops()

@@ -12,6 +12,8 @@ import numpy as np
 from reference_impl.dtypes import DType, from_numpy_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl.ops import contraction, elementwise, indexing, movement, reductions
+from reference_impl.ops.activations import celu, hardshrink, selu
+from reference_impl.ops.special import erf
 from reference_impl.ops.contraction import dot, matmul, outer
 from reference_impl.ops.elementwise import (
     atan,
@@ -72,6 +74,7 @@ __all__ = [
     "atan2",
     "broadcast_to",
     "cat",
+    "celu",
     "chunk",
     "clamp",
     "clip",
@@ -88,6 +91,7 @@ __all__ = [
     "dot",
     "eq",
     "equal",
+    "erf",
     "exp",
     "expand",
     "expand_as",
@@ -101,6 +105,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "gt",
+    "hardshrink",
     "index_select",
     "is_tensor",
     "isfinite",
@@ -138,6 +143,7 @@ __all__ = [
     "outer",
     "permute",
     "pow",
+    "prelu",
     "prod",
     "reciprocal",
     "relu",
@@ -145,6 +151,7 @@ __all__ = [
     "result_type",
     "rsqrt",
     "select",
+    "selu",
     "sigmoid",
     "sign",
     "sin",
@@ -164,6 +171,7 @@ __all__ = [
     "take_along_dim",
     "tan",
     "tanh",
+    "threshold",
     "to",
     "transpose",
     "tril",
@@ -250,6 +258,34 @@ def isinf(input: Tensor) -> Tensor:
 def isfinite(input: Tensor) -> Tensor:
     """True where an element is neither nan nor infinite."""
     return Tensor(np.isfinite(input.array))
+
+
+# -- activations that PyTorch has outside of `nn.functional`, too
+
+
+def threshold(input: Tensor, threshold: float, value: float) -> Tensor:
+    """Input above the threshold, else a value; gradient 0 at the threshold."""
+    out: Tensor = elementwise.where(le(input, threshold), value, input)
+    return out
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """Input above 0, weight * input below: one weight, or one for each channel (dimension 1). Gradient at 0: weight.
+
+    Raises:
+        RuntimeError: the weight has another number of elements.
+    """
+    shape = input.array.shape
+    channels = shape[1] if len(shape) > 1 else 1
+    if weight.array.ndim > 1 or weight.array.size not in (1, channels):
+        raise RuntimeError(
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.array.size} and "
+            f"channel size = {channels}."
+        )
+    if weight.array.size != 1 or weight.array.ndim:
+        weight = reshape(weight, (-1, *(1,) * (len(shape) - 2)) if weight.array.size != 1 else ())
+    out: Tensor = elementwise.where(gt(input, 0.0), input, weight * input)
+    return out
 
 
 # -- comparison of whole tensors

@@ -32,6 +32,7 @@ METHODS = (
         "select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim"
     ).split(),
     *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
+    *("erf hardshrink prelu").split(),
 )
 
 PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross inner kron vdot".split()

@@ -7,6 +7,7 @@ tensor([0., 0.])
 
 from __future__ import annotations
 
-from reference_impl.functions import expm1, log1p, log_softmax, logsumexp, softmax
+from reference_impl.functions import erf, expm1, log1p, log_softmax, logsumexp, softmax
+from reference_impl.ops.special import ndtr
 
-__all__ = ["expm1", "log1p", "log_softmax", "logsumexp", "softmax"]
+__all__ = ["erf", "expm1", "log1p", "log_softmax", "logsumexp", "ndtr", "softmax"]

@@ -250,16 +250,34 @@ def _probes() -> dict[str, Case]:
         "where": _where_probe(),
         "prod": _probe("prod", [0.0, 2.0, 3.0]),
         "prod two zeros": _probe("prod", [0.0, 0.0, 3.0]),
+        "leaky_relu": _probe("leaky_relu", [-1.0, 0.0, -0.0, 1.0], negative_slope=0.1),
+        "elu": _probe("elu", [-1.0, 0.0, 1.0], alpha=2.0),
+        "selu": _probe("selu", [0.0]),
+        "celu": _probe("celu", [0.0], alpha=2.0),
+        "hardtanh": _probe("hardtanh", [-1.0, 0.0, 1.0]),
+        "hardtanh with limits": _probe("hardtanh", [-0.5, 0.0, 2.0], min_val=-0.5, max_val=2.0),
+        "relu6": _probe("relu6", [0.0, 1.0, 6.0]),
+        "hardsigmoid": _probe("hardsigmoid", [-3.0, 3.0]),
+        "hardswish": _probe("hardswish", [-3.0, 3.0]),
+        "softshrink": _probe("softshrink", [-0.5, 0.0, 0.5, 1.0]),
+        "hardshrink": _probe("hardshrink", [-0.5, 0.0, 0.5, 1.0]),
+        "softplus": _probe("softplus", [20.0]),
+        "threshold": _probe("threshold", [0.0, 0.5, 1.0], threshold=0.5, value=1.0),
+        "softsign": _probe("softsign", [-1.0, 0.0, 1.0]),
+        "prelu": _probe("prelu", [-1.0, 0.0, -0.0, 1.0], [0.25]),
     }
 
 
 def measure_conventions(backend: Backend) -> dict[str, str]:
     """Run the backend at kinks and singular points and say what derivative it gives, as "at [x]: [derivative]".
 
+    Ops that the backend has not are left out.
+
     Keys are op names, some with a word behind it for a second probe ("prod two zeros"). Backends keep the answer as a
     table, `conventions`, so that judgement needs no run; a test compares the two.
     """
-    return {name: _describe(case, backend.prepare(case)()) for name, case in _probes().items()}
+    probes = {name: case for name, case in _probes().items() if backend.supports(case.program) is None}
+    return {name: _describe(case, backend.prepare(case)()) for name, case in probes.items()}
 
 
 def _describe(case: Case, outcome: Outcome) -> str:

@@ -89,7 +89,55 @@ def _bilinear(x1: Any, x2: Any, weight: Any, bias: Any = None) -> Any:
     return y if bias is None else y + bias
 
 
+def _hardtanh(x: Any, *, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    if (min_val, max_val) == (-1.0, 1.0):
+        return jax.nn.hard_tanh(x)
+    return jnp.where(x > max_val, max_val, jnp.where(x < min_val, min_val, x))
+
+
+def _softplus(x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return jnp.where(beta * x > threshold, x, jax.nn.softplus(beta * x) / beta)
+
+
+def _softshrink(x: Any, *, lambd: float = 0.5) -> Any:
+    return jnp.where(x > lambd, x - lambd, jnp.where(x < -lambd, x + lambd, 0.0))
+
+
+def _hardshrink(x: Any, *, lambd: float = 0.5) -> Any:
+    return jnp.where((x >= -lambd) & (x <= lambd), 0.0, x)
+
+
+# PyTorch's functions that JAX has not are written as its users write them.
+_ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    "leaky_relu": lambda x, *, negative_slope=0.01: jax.nn.leaky_relu(x, negative_slope),
+    "elu": lambda x, *, alpha=1.0: jax.nn.elu(x, alpha),
+    "selu": jax.nn.selu,
+    "celu": lambda x, *, alpha=1.0: jax.nn.celu(x, alpha),
+    "gelu": lambda x, *, approximate="none": jax.nn.gelu(x, approximate=approximate == "tanh"),
+    "silu": jax.nn.silu,
+    "mish": jax.nn.mish,
+    "softplus": _softplus,
+    "softsign": jax.nn.soft_sign,
+    "logsigmoid": jax.nn.log_sigmoid,
+    "tanhshrink": lambda x: x - jnp.tanh(x),
+    "softshrink": _softshrink,
+    "hardshrink": _hardshrink,
+    "hardtanh": _hardtanh,
+    "relu6": jax.nn.relu6,
+    "hardsigmoid": jax.nn.hard_sigmoid,
+    "hardswish": jax.nn.hard_swish,
+    "threshold": lambda x, *, threshold, value: jnp.where(x <= threshold, value, x),
+    "glu": lambda x, *, dim=-1: jax.nn.glu(x, axis=dim),
+}
+
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "erf": jax.scipy.special.erf,
+    "ndtr": jax.scipy.special.ndtr,
+}
+
 OPS: dict[str, Callable[..., Any]] = {
+    **_ACTIVATIONS,
+    **_SPECIAL,
     "neg": jnp.negative,
     "abs": jnp.abs,
     "sign": jnp.sign,

@@ -30,6 +30,11 @@ _SAME_SPELLING = (
     "maximum minimum logaddexp atan2 where clamp sum mean amax amin prod logsumexp var cumsum softmax log_softmax "
     "reshape permute transpose unsqueeze squeeze flip tril triu clone matmul dot outer detach"
 )
+_ACTIVATIONS = (
+    "leaky_relu elu selu celu gelu silu mish softplus softsign logsigmoid tanhshrink softshrink hardshrink hardtanh "
+    "relu6 hardsigmoid hardswish threshold prelu glu"
+)
+_SPECIAL = "erf ndtr"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -40,6 +45,8 @@ def _indices(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
 
 OPS: dict[str, Callable[..., Any]] = {
     **{name: getattr(_api, name) for name in _SAME_SPELLING.split()},
+    **{name: getattr(_api.nn.functional, name) for name in _ACTIVATIONS.split()},
+    **{name: getattr(_api.special, name) for name in _SPECIAL.split()},
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,

@@ -51,7 +51,15 @@ def _gather(x: Any, *, dim: int, index: tuple[Any, ...]) -> Any:
     return torch.gather(x, dim, _long(index, np.shape(index)))
 
 
+_ACTIVATIONS = (
+    "leaky_relu elu selu celu gelu silu mish softplus softsign logsigmoid tanhshrink softshrink hardshrink hardtanh "
+    "relu6 hardsigmoid hardswish threshold prelu glu"
+)
+_SPECIAL = "erf ndtr"
+
 OPS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(torch.nn.functional, name) for name in _ACTIVATIONS.split()},
+    **{name: getattr(torch.special, name) for name in _SPECIAL.split()},
     "neg": torch.neg,
     "abs": torch.abs,
     "sign": torch.sign,

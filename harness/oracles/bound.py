@@ -138,6 +138,8 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
             cells = as_cells(np.add(np.multiply(cells, factor), shift))
             if spread is not None:
                 cells = as_cells(np.add(cells, spread))
+            if name in _WITHIN:
+                cells = as_cells(np.add(cells, _WITHIN[name](args, params, largest, entry.eta)))
         listed = cells.ravel().tolist()
         if any(not abs(c) < largest for c in listed):  # nan included
             global _left_range
@@ -297,7 +299,13 @@ def _log_softmax(args: tuple[Any, ...], params: Mapping[str, Any], result: BallA
     return np.multiply(steps, arb(0, u * 1.001))
 
 
+def _scaled_by_constant(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    """A constant, or two that it is the product of, are rounded, and so is each product."""
+    return np.multiply(_magnitude(result).cells, arb(0, gamma(4, u)))
+
+
 _FORMULAE: dict[str, Rounding] = {
+    "scaled": _scaled_by_constant,
     "sum": _sum,
     "mean": _mean,
     "cumsum": _cumsum,
@@ -354,9 +362,22 @@ def _prod_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb,
     )
 
 
+def _multiplied(factor: float) -> Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]:
+    """The kernel multiplies its argument by a factor before it divides again."""
+
+    def within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+        x = _magnitude(args[0])
+        cells = [arb(0) if c * factor < largest else _INFINITE for c in x.cells.ravel().tolist()]
+        return filled(x.shape, cells)
+
+    return within
+
+
 _ONE = arb(1)
 _WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]] = {
     "vector_norm": _norm_within,
     "var": _var_within,
     "prod": _prod_within,
+    "gelu": _multiplied(2.0),
+    "hardswish": _multiplied(6.0),
 }

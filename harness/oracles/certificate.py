@@ -23,6 +23,7 @@ import reference_impl
 from harness.backends import straighten
 from harness.backends.reference import OPS
 from harness.cases import Array, Case
+from harness.inference import OPS as SIGNATURES
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
@@ -108,16 +109,20 @@ def _evaluator(program: Program, dtype: str, on_series: bool) -> Callable[[Seque
 
 
 def rounded(program: Program, dtype: str) -> Program:
-    """Return the program with its literal floats as they are in that dtype."""
+    """Return the program with its literal floats, and defaults that are floats, as they are in that dtype."""
 
     def number(v: Any) -> Any:
         return float(np.dtype(dtype).type(v)) if isinstance(v, float) else v
+
+    def numbers(op: str, given: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+        defaults = {k: v for k, v in SIGNATURES[op].params.items() if isinstance(v, float) and number(v) != v}
+        return tuple(sorted((k, v if k == "ord" else number(v)) for k, v in {**defaults, **dict(given)}.items()))
 
     instrs = tuple(
         replace(
             i,
             args=tuple(Scalar(number(a.value)) if isinstance(a, Scalar) else a for a in i.args),
-            params=tuple((k, number(v) if k in ("min", "max") else v) for k, v in i.params),
+            params=numbers(i.op, i.params),
         )
         for i in program.instrs
     )

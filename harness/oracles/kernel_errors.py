@@ -15,20 +15,23 @@ import json
 import math
 import platform
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb, arb_series, ctx
 from numpy.typing import NDArray
 
 from harness import backends
 from harness.backends import Engine
 from harness.cases import Array, Case
 from harness.kernels import KINDS, SCHEMA, TABLE, Declared
-from harness.programs import Instr, Program, Scalar, Spec
+from harness.oracles.balls import Undecidable
+from harness.oracles.families import activations, special
+from harness.oracles.series import series_length
+from harness.programs import Instr, Param, Program, Scalar, Spec
 
 __all__ = [
     "ADDING",
@@ -52,6 +55,8 @@ MARGIN = 2.0  # declared = ceil(MARGIN * measured), at least 1
 
 # Ops that are 0 along curves between the floating-point numbers: a relative error says nothing there, however it measured.
 CROSSES_ZERO = frozenset({"logaddexp"})
+# A factor of the result leaves the normal range while the result, this many times larger, is in it still.
+UNDERFLOWS_EARLY = {"silu": 2.0**10, "mish": 2.0**10}
 # IEEE 754 rounds these correctly. Of any other kernel a largest error of 1 was merely not exceeded at the points drawn.
 IEEE_OPS = frozenset({"add", "sub", "mul", "div", "sqrt", "square", "reciprocal"})
 
@@ -130,6 +135,35 @@ EXACT: dict[str, tuple[Exact, tuple[Exact, ...]]] = {
 }
 
 
+def _slope_of(series: Exact) -> Exact:
+    """The derivative of a function of one number by its series; nan at a kink."""
+
+    def slope(x: Any, **params: Any) -> Any:
+        try:
+            with series_length(2):
+                return series(arb_series([x, 1]), **params)[1]
+        except Undecidable:
+            return arb.nan()
+
+    return slope
+
+
+for _family in (activations, special):
+    EXACT |= {
+        op: (cell, (_slope_of(_family.ON_SERIES[op]),)) for op, cell in _family.ON_BALLS.items() if op != "scaled"
+    }
+
+# The parameters with which an op is measured; those of the others have no influence, or they have none.
+PARAMS: dict[str, tuple[dict[str, Param], ...]] = {
+    "leaky_relu": ({}, {"negative_slope": 0.3}),
+    "elu": ({}, {"alpha": 1.7}),
+    "celu": ({}, {"alpha": 0.5}, {"alpha": 1.3}),
+    "gelu": ({}, {"approximate": "tanh"}),
+    "softplus": ({}, {"beta": 2.0}, {"beta": 0.7, "threshold": 40.0}),
+    "softshrink": ({}, {"lambd": 0.3}),
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Probe:
     """One kernel at many points: the program's arguments, the points of its tensors, and the exact results.
@@ -142,14 +176,15 @@ class Probe:
     points: tuple[Array, ...]
     value: tuple[Any, ...]
     slopes: tuple[tuple[Any, ...], ...]
+    params: tuple[tuple[str, Param], ...] = ()
 
 
-def _evaluate(f: Exact, numbers: Sequence[float]) -> Any:
+def _evaluate(f: Exact, numbers: Sequence[float], **params: Any) -> Any:
     """The ball f(numbers) with at least 100 good bits, or nan."""
     for bits in (BITS, MANY_BITS):
         ctx.prec = bits
         try:
-            y = f(*[arb(v) for v in numbers])
+            y = f(*[arb(v) for v in numbers], **params)
         except (ValueError, ZeroDivisionError):
             return arb.nan()
         if not y.is_nan() and (y.is_exact() or y.rel_accuracy_bits() > 100):
@@ -166,12 +201,14 @@ def probes(dtype: str, count: int, ops: frozenset[str] | None = None) -> tuple[P
         for op, (value, slopes) in EXACT.items():
             if ops is not None and op not in ops:
                 continue
-            for args, points in _points(op, dtype, count):
-                rows = list(zip(*[_numbers(arg, points) for arg in args], strict=True))
-                tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
-                exact = tuple(_evaluate(value, row) for row in rows)
-                rates = tuple(tuple(_evaluate(slopes[k], row) for row in rows) for k in tensors)
-                found.append(Probe(op, args, points, exact, rates))
+            for params in PARAMS.get(op, ({},)):
+                rounded = {k: float(np.dtype(dtype).type(v)) if isinstance(v, float) else v for k, v in params.items()}
+                for args, points in _points(op, dtype, count // len(PARAMS.get(op, ({},)))):
+                    rows = list(zip(*[_numbers(arg, points) for arg in args], strict=True))
+                    tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
+                    exact = tuple(_evaluate(value, row, **rounded) for row in rows)
+                    rates = tuple(tuple(_evaluate(slopes[k], row, **rounded) for row in rows) for k in tensors)
+                    found.append(Probe(op, args, points, exact, rates, tuple(sorted(params.items()))))
     finally:
         ctx.prec = before
     return tuple(found)
@@ -277,7 +314,7 @@ class _Worst:
 
 
 def _compare(
-    results: Any, exact: Sequence[Any], inputs: Sequence[Array], worst: _Worst
+    results: Any, exact: Sequence[Any], inputs: Sequence[Array], worst: _Worst, early: float = 1.0
 ) -> list[tuple[int, float, float]]:
     """Update `worst`; return (point, |error|, |exact|) of every point that was compared."""
     info = np.finfo(results.dtype)
@@ -300,7 +337,7 @@ def _compare(
         error = float(gap.upper())
         if gap.is_zero():
             continue
-        if size < tiny:
+        if size < tiny * early:
             worst.underflow = max(worst.underflow, float((gap / least).upper()))
             continue
         rows.append((i, error, size))
@@ -312,7 +349,9 @@ def _compare(
 
 
 def _case(probe: Probe, points: tuple[Array, ...], dtype: str) -> Case:
-    program = Program(tuple(Spec(x.shape) for x in points), (Instr(probe.op, probe.args),), (len(points),))
+    program = Program(
+        tuple(Spec(x.shape) for x in points), (Instr(probe.op, probe.args, probe.params),), (len(points),)
+    )
     return Case(program, points, (True,) * len(points), (np.ones(points[0].shape, dtype=dtype),), dtype)
 
 
@@ -388,12 +427,13 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
     value = _Worst()
     slopes = [_Worst() for _ in EXACT[group[0].op][1]]
     rows: list[tuple[float, float, float]] = []  # |error|, |exact|, largest |argument|
+    early = UNDERFLOWS_EARLY.get(group[0].op, 1.0)
     for probe in group:
         for part, case in _layouts(engine, probe, dtype):
             outcome = engine.prepare(case)()
             if outcome.failure is not None:
                 raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
-            seen = _compare(outcome.values[0], probe.value[part], case.primals, value)
+            seen = _compare(outcome.values[0], probe.value[part], case.primals, value, early)
             largest = np.max(
                 np.abs(np.stack([np.abs(np.asarray(_numbers(a, case.primals))) for a in probe.args])), axis=0
             )
@@ -407,11 +447,13 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
             if outcome.failure is not None:
                 raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
             largest = np.max(np.abs(np.stack(wide)), axis=0)
-            seen = _compare(outcome.values[0], results, wide, value)
+            seen = _compare(outcome.values[0], results, wide, value, early)
             rows += [(error, size, float(largest[i])) for i, error, size in seen]
     declared = _declare(
         value, rows, dtype, flushes, crosses_zero=group[0].op in CROSSES_ZERO, correct=group[0].op in IEEE_OPS
     )
+    if early > 1.0:
+        declared = replace(declared, eta=early * float(np.finfo(dtype).tiny))
     return {
         **asdict(declared),
         "measured": {

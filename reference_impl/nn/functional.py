@@ -12,17 +12,188 @@ from typing import Any
 
 from reference_impl import functions
 from reference_impl.dtypes import DType
-from reference_impl.functions import sigmoid, tanh
+from reference_impl.functions import hardshrink, prelu, sigmoid, tanh
 from reference_impl.nn.linear import bilinear, linear
+from reference_impl.ops import activations
 from reference_impl.tensor import Tensor
 
-__all__ = ["bilinear", "linear", "log_softmax", "relu", "sigmoid", "softmax", "softmin", "tanh"]
+__all__ = [
+    "bilinear",
+    "celu",
+    "elu",
+    "gelu",
+    "glu",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "rrelu",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+]
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0); gradient 0 at 0."""
     out: Tensor = functions.relu(input)
     return _written(input, out, inplace=inplace)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input limited to [0, 6]; gradient 0 at both ends."""
+    return _written(input, activations.relu6(input), inplace=inplace)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """Input above 0, negative_slope * input below; gradient negative_slope at 0."""
+    return _written(input, activations.leaky_relu(input, negative_slope=negative_slope), inplace=inplace)
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """`leaky_relu` with the mean of the two slopes, as outside of training.
+
+    Raises:
+        NotImplementedError: training, which draws the slopes.
+    """
+    if training:
+        raise NotImplementedError("rrelu(training=True) draws random slopes, which the reference does not")
+    return leaky_relu(input, (lower + upper) / 2, inplace)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input limited to [min_val, max_val]; gradient 0 at both ends.
+
+    Raises:
+        ValueError: min_val is larger than max_val.
+    """
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return _written(input, activations.hardtanh(input, min_val=min_val, max_val=max_val), inplace=inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """(input + 3) / 6 limited to [0, 1]; gradient 0 at both ends."""
+    return _written(input, activations.hardsigmoid(input), inplace=inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times its `hardsigmoid`; gradient 0 at -3, 1 at 3."""
+    return _written(input, activations.hardswish(input), inplace=inplace)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Input moved towards 0 by lambd, 0 in [-lambd, lambd]; gradient 0 at both ends.
+
+    Raises:
+        RuntimeError: lambd is negative.
+    """
+    if lambd < 0:
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    out: Tensor = activations.softshrink(input, lambd=lambd)
+    return out
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input above 0, alpha * (exp(input) - 1) below; gradient alpha at 0."""
+    return _written(input, activations.elu(input, alpha=alpha), inplace=inplace)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`elu` with the scale and alpha that keep mean 0 and variance 1."""
+    return _written(input, activations.selu(input), inplace=inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input above 0, alpha * (exp(input / alpha) - 1) below; gradient 1 at 0.
+
+    Raises:
+        RuntimeError: alpha is 0.
+    """
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return _written(input, activations.celu(input, alpha=alpha), inplace=inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """Input times the distribution function of the standard normal distribution, or a formula with tanh for it.
+
+    Raises:
+        RuntimeError: `approximate` is neither "none" nor "tanh".
+    """
+    out: Tensor = activations.gelu(input, approximate=approximate)
+    return out
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times its sigmoid."""
+    return _written(input, activations.silu(input), inplace=inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times tanh(log(1 + exp(input)))."""
+    return _written(input, activations.mish(input), inplace=inplace)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * input)) / beta, and input itself where beta * input is above the threshold."""
+    out: Tensor = activations.softplus(input, beta=beta, threshold=threshold)
+    return out
+
+
+def softsign(input: Tensor) -> Tensor:
+    """input / (1 + abs(input))."""
+    out: Tensor = input / (functions.abs(input) + 1)
+    return out
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(input)), without cancellation."""
+    out: Tensor = activations.logsigmoid(input)
+    return out
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """input - tanh(input)."""
+    out: Tensor = input - tanh(input)
+    return out
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """Input above the threshold, else a value; gradient 0 at the threshold."""
+    return _written(input, functions.threshold(input, threshold, value), inplace=inplace)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along `dim` times the sigmoid of the second.
+
+    Raises:
+        RuntimeError: the dimension has an odd length.
+    """
+    n = input.array.shape[dim] if input.array.ndim else 1
+    if n % 2:
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {n}")
+    half = n // 2
+    out: Tensor = functions.narrow(input, dim, 0, half) * sigmoid(functions.narrow(input, dim, half, half))
+    return out
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:

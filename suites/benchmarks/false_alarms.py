@@ -22,15 +22,21 @@ from harness.environment import cpu_name, versions
 @click.command()
 @click.option("--programs", default=2000, show_default=True, help="How many programs to draw.")
 @click.option("--backends", default="reference,torch", show_default=True)
+@click.option("--ops", help="Draw programs of these ops only, separated by commas.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--every-program", is_flag=True, help="Compiling backends get every program, not one in eight.")
 @click.option("--budget", default=36000.0, show_default=True, help="Seconds after which to stop.")
-def main(programs: int, backends: str, seed: int, every_program: bool, budget: float) -> None:
+def main(programs: int, backends: str, ops: str | None, seed: int, every_program: bool, budget: float) -> None:
     """Run the main job without a report and print what it found."""
     if every_program:
         verify.JAX_SHARE = 1
     result = verify.run_verify(
-        backends_=backends.split(","), max_programs=programs, seed=seed, budget_seconds=budget, command="false_alarms"
+        backends_=backends.split(","),
+        ops=None if ops is None else tuple(ops.split(",")),
+        max_programs=programs,
+        seed=seed,
+        budget_seconds=budget,
+        command="false_alarms",
     )
     rows, info = result.rows, result.info
     seconds = info.elapsed_seconds or math.nan

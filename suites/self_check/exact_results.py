@@ -43,6 +43,8 @@ VOCABULARY = frozenset(
         "sum mean amax amin prod logsumexp vector_norm var cumsum softmax log_softmax",
         "reshape permute transpose expand unsqueeze squeeze flip cat stack tril triu clone detach",
         "getitem index_select gather matmul dot outer getitem_adjoint scatter_add index_add to",
+        "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
+        "hardswish scaled erf ndtr",
     )
     for word in line.split()
 )
@@ -221,6 +223,67 @@ TRUTH: dict[str, Callable[..., Any]] = {
 }
 
 
+def _normal(v: Any) -> Any:
+    return mpmath.erfc(-v / mpmath.sqrt(2)) / 2
+
+
+def _tanh_gelu(v: Any) -> Any:
+    inner = mpmath.sqrt(2 / mpmath.pi) * (v + mpmath.mpf(0.044715) * v**3)
+    return v * (1 + mpmath.tanh(inner)) / 2
+
+
+def _softplus(v: Any, beta: Any, threshold: Any) -> Any:
+    return v if v * beta > threshold else mpmath.log(1 + mpmath.exp(v * beta)) / beta
+
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+SCALES = {
+    "2/sqrt(pi)": lambda: 2 / mpmath.sqrt(mpmath.pi),
+    "1/sqrt(2 pi)": lambda: 1 / mpmath.sqrt(2 * mpmath.pi),
+    "sqrt(2/pi)": lambda: mpmath.sqrt(2 / mpmath.pi),
+    "0.044715": lambda: mpmath.mpf(0.044715),
+    "1/6": lambda: mpmath.mpf(1) / 6,
+    "selu scale": lambda: mpmath.mpf(SELU_SCALE),
+    "selu alpha scale": lambda: mpmath.mpf(SELU_SCALE) * mpmath.mpf(SELU_ALPHA),
+}
+
+
+def _with(function: Callable[..., Any], **defaults: Any) -> Callable[..., Any]:
+    """An elementwise function with parameters, which reach it as exact numbers."""
+
+    def apply(x: Any, **params: Any) -> Any:
+        given = {k: v if isinstance(v, str) else mpmath.mpf(v) for k, v in {**defaults, **params}.items()}
+        return each(lambda v: function(v, **given))(x)
+
+    return apply
+
+
+TRUTH |= {
+    "leaky_relu": _with(lambda v, negative_slope: v if v > 0 else v * negative_slope, negative_slope=0.01),
+    "elu": _with(lambda v, alpha: v if v > 0 else alpha * mpmath.expm1(v), alpha=1.0),
+    "selu": _with(
+        lambda v: (v if v > 0 else mpmath.mpf(SELU_ALPHA) * mpmath.expm1(v)) * mpmath.mpf(SELU_SCALE),
+    ),
+    "celu": _with(lambda v, alpha: v if v > 0 else alpha * mpmath.expm1(v / alpha), alpha=1.0),
+    "gelu": _with(
+        lambda v, approximate: v * _normal(v) if approximate == "none" else _tanh_gelu(v), approximate="none"
+    ),
+    "silu": each(lambda v: v / (1 + mpmath.exp(-v))),
+    "mish": each(lambda v: v * mpmath.tanh(mpmath.log(1 + mpmath.exp(v)))),
+    "softplus": _with(_softplus, beta=1.0, threshold=20.0),
+    "logsigmoid": each(lambda v: -mpmath.log(1 + mpmath.exp(-v))),
+    "softshrink": _with(lambda v, lambd: v - lambd if v > lambd else v + lambd if v < -lambd else v * 0, lambd=0.5),
+    "hardshrink": _with(lambda v, lambd: v if abs(v) > lambd else v * 0, lambd=0.5),
+    "hardtanh": _with(lambda v, min_val, max_val: min(max(v, min_val), max_val), min_val=-1.0, max_val=1.0),
+    "relu6": each(lambda v: min(max(v, mpmath.mpf(0)), mpmath.mpf(6))),
+    "hardsigmoid": each(lambda v: min(max(v + 3, mpmath.mpf(0)), mpmath.mpf(6)) / 6),
+    "hardswish": each(lambda v: v * min(max(v + 3, mpmath.mpf(0)), mpmath.mpf(6)) / 6),
+    "scaled": lambda x, *, by: each(lambda v: v * SCALES[by]())(x),
+    "erf": each(mpmath.erf),
+    "ndtr": each(_normal),
+}
+
+
 def _clamped(v: Any, low: Any, high: Any) -> Any:
     v = v if low is None else max(v, mpmath.mpf(low))
     return v if high is None else min(v, mpmath.mpf(high))
@@ -332,6 +395,21 @@ def tries() -> list[Try]:
         take("matmul", a, b)
     take("dot", v, v)
     take("outer", v, (2,))
+    for name in "selu silu mish logsigmoid relu6 hardsigmoid hardswish erf ndtr".split():
+        take(name, m)
+    for name, params in {
+        "leaky_relu": ({}, {"negative_slope": -0.25}),
+        "elu": ({}, {"alpha": 1.7}),
+        "celu": ({}, {"alpha": 1.5}),
+        "gelu": ({}, {"approximate": "tanh"}),
+        "softplus": ({}, {"beta": 2.0, "threshold": 1.0}, {"beta": 0.7, "threshold": inf}),
+        "softshrink": ({}, {"lambd": 0.3}),
+        "hardshrink": ({}, {"lambd": 0.3}),
+        "hardtanh": ({}, {"min_val": -0.5, "max_val": 2.0}),
+        "scaled": tuple({"by": name} for name in SCALES),
+    }.items():
+        for row in params:
+            take(name, m, **row)
     return made
 
 

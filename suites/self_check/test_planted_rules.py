@@ -37,7 +37,7 @@ REFERENCE = backends.get("reference")
 
 IN_PROGRAMS = tuple(name for name, p in PRIMITIVES.items() if p.rules and name in OPS)
 OUTSIDE = tuple(name for name, p in PRIMITIVES.items() if p.rules and name not in OPS)  # adjoints, in-place, casts
-ADJOINTS = {"getitem_adjoint": "getitem", "index_add": "index_select", "scatter_add": "gather"}
+ADJOINTS = {"getitem_adjoint": "getitem", "index_add": "index_select", "scatter_add": "gather", "scaled": "erf"}
 
 
 @dataclass

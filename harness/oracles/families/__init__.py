@@ -10,6 +10,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
+from harness.oracles.families import activations, special
+
 __all__ = ["FAMILIES"]
 
-FAMILIES: Final[tuple[ModuleType, ...]] = ()
+FAMILIES: Final[tuple[ModuleType, ...]] = (activations, special)
