@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reference_impl.ops.elementwise import abs_, clamp, eq, expm1, ge, gt, lt, maximum, pow_, where
+from reference_impl.ops.elementwise import abs_, clamp, eq, expm1, ge, gt, lt, maximum, pow_, square, where
 from reference_impl.ops.reductions import restore, sum_
 from reference_impl.ops.special import scaled
 from reference_impl.primitives import replaced_rules
@@ -73,8 +73,12 @@ def _jax_celu(ct: Any, x: Any, alpha: float) -> Any:
     return where(gt(x, 0.0), ct, ct * _exp_by_expm1(x / alpha))
 
 
-RULES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
+Rule = Callable[..., Any]
+
+RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
     "jax": {
+        # The square of the denominator leaves the range early.
+        "div": (lambda ct, b: ct / b, lambda ct, a, b: (-ct * a) / square(b)),
         "abs": _jax_abs,
         "clamp": _jax_clamp,
         "vector_norm": _jax_vector_norm,
@@ -92,5 +96,5 @@ def following(backend: str) -> Iterator[None]:
     """Use the conventions of a backend's framework inside the block; of PyTorch's where it has no rules of its own."""
     with contextlib.ExitStack() as stack:
         for name, rule in RULES.get(backend.partition("-")[0], {}).items():
-            stack.enter_context(replaced_rules(name, [rule]))
+            stack.enter_context(replaced_rules(name, rule if isinstance(rule, tuple) else (rule,)))
         yield

@@ -182,7 +182,8 @@ def test_the_scripts_of_an_op_mean_what_pytorch_means(op: str, framework: str) -
     for seed, program in enumerate(made, 1):
         case = point(program, seed=seed)
         truth = gradients(case, "torch")
-        expected = [(t, 1e-9 * (1.0 + np.abs(t))) for t in truth]
+        digits = 1e-7 if op in ("hardsigmoid", "celu") else 1e-9  # PyTorch rounds a constant to float32 there
+        expected = [(t, digits * (1.0 + np.abs(t))) for t in truth]
         with pytest.raises(SystemExit) as left:
             execute(to_source(case, framework, expected=expected))
         assert left.value.code is None

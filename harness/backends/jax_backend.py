@@ -247,6 +247,20 @@ CONVENTIONS: dict[str, str] = {
     "where": "at [0, 1]: [nan, 0.5]",
     "prod": "at [0, 2, 3]: [6, 0, 0]",
     "prod two zeros": "at [0, 0, 3]: [0, 0, 0]",
+    "leaky_relu": "at [-1, 0, -0, 1]: [0.1, 1, 1, 1]",
+    "elu": "at [-1, 0, 1]: [0.735759, 2, 1]",
+    "selu": "at [0]: [1.7581]",
+    "celu": "at [0]: [1]",
+    "hardtanh": "at [-1, 0, 1]: [1, 1, 1]",
+    "hardtanh with limits": "at [-0.5, 0, 2]: [1, 1, 1]",
+    "relu6": "at [0, 1, 6]: [0, 1, 0]",
+    "hardsigmoid": "at [-3, 3]: [0, 0]",
+    "hardswish": "at [-3, 3]: [0, 1]",
+    "softshrink": "at [-0.5, 0, 0.5, 1]: [0, 0, 0, 1]",
+    "hardshrink": "at [-0.5, 0, 0.5, 1]: [0, 0, 0, 1]",
+    "softplus": "at [20]: [1]",
+    "threshold": "at [0, 0.5, 1]: [0, 0, 1]",
+    "softsign": "at [-1, 0, 1]: [0.25, 1, 0.25]",
 }
 
 Flags = tuple[bool, ...]

@@ -8,6 +8,7 @@ tensor([0., 2.])
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from reference_impl import functions
@@ -52,18 +53,17 @@ __all__ = [
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0); gradient 0 at 0."""
-    out: Tensor = functions.relu(input)
-    return _written(input, out, inplace=inplace)
+    return _applied(functions.relu, input, inplace=inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """Input limited to [0, 6]; gradient 0 at both ends."""
-    return _written(input, activations.relu6(input), inplace=inplace)
+    return _applied(activations.relu6, input, inplace=inplace)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """Input above 0, negative_slope * input below; gradient negative_slope at 0."""
-    return _written(input, activations.leaky_relu(input, negative_slope=negative_slope), inplace=inplace)
+    return _applied(activations.leaky_relu, input, inplace=inplace, negative_slope=negative_slope)
 
 
 def rrelu(
@@ -87,17 +87,17 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _written(input, activations.hardtanh(input, min_val=min_val, max_val=max_val), inplace=inplace)
+    return _applied(activations.hardtanh, input, inplace=inplace, min_val=min_val, max_val=max_val)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """(input + 3) / 6 limited to [0, 1]; gradient 0 at both ends."""
-    return _written(input, activations.hardsigmoid(input), inplace=inplace)
+    return _applied(activations.hardsigmoid, input, inplace=inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """Input times its `hardsigmoid`; gradient 0 at -3, 1 at 3."""
-    return _written(input, activations.hardswish(input), inplace=inplace)
+    return _applied(activations.hardswish, input, inplace=inplace)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -114,12 +114,12 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """Input above 0, alpha * (exp(input) - 1) below; gradient alpha at 0."""
-    return _written(input, activations.elu(input, alpha=alpha), inplace=inplace)
+    return _applied(activations.elu, input, inplace=inplace, alpha=alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """`elu` with the scale and alpha that keep mean 0 and variance 1."""
-    return _written(input, activations.selu(input), inplace=inplace)
+    return _applied(activations.selu, input, inplace=inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -130,7 +130,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _written(input, activations.celu(input, alpha=alpha), inplace=inplace)
+    return _applied(activations.celu, input, inplace=inplace, alpha=alpha)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -145,12 +145,12 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """Input times its sigmoid."""
-    return _written(input, activations.silu(input), inplace=inplace)
+    return _applied(activations.silu, input, inplace=inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """Input times tanh(log(1 + exp(input)))."""
-    return _written(input, activations.mish(input), inplace=inplace)
+    return _applied(activations.mish, input, inplace=inplace)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -179,7 +179,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """Input above the threshold, else a value; gradient 0 at the threshold."""
-    return _written(input, functions.threshold(input, threshold, value), inplace=inplace)
+    return _applied(functions.threshold, input, inplace=inplace, threshold=threshold, value=value)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -234,7 +234,7 @@ def _given(name: str, dim: int | None) -> int:
     return dim
 
 
-def _written(x: Tensor, y: Any, *, inplace: bool) -> Tensor:
-    """Return y, or x overwritten with it."""
-    out: Tensor = x.copy_(y) if inplace else y
-    return out
+def _applied(function: Callable[..., Any], x: Tensor, *, inplace: bool, **params: Any) -> Tensor:
+    """Return the function of x, or x overwritten with it; the backward then uses a copy of the old values."""
+    y: Tensor = function(functions.clone(x) if inplace else x, **params)
+    return x.copy_(y) if inplace else y

@@ -103,6 +103,8 @@ NOT_COVERED = {
     "IP18": Refusal("torch.ones(2).resize_(3)", AttributeError, "'Tensor' object has no attribute 'resize_'"),
 }
 
+_TESTED_KINKS = {49, 86, 87, 88, 89, 90, 101}  # of priority 3
+
 # Rows that have neither a test nor a place in `NOT_COVERED` yet.
 PENDING = frozenset(
     f"{section}{number:02}"
@@ -124,7 +126,7 @@ PENDING = frozenset(
         "FM": (1, 2, 3),
         "CT": (4,),
         "SC": (4, 6, 8, 9, 10, 12, 13, 14),
-        "KP": _ROWS[3]["KP"],
+        "KP": tuple(n for n in _ROWS[3]["KP"] if n not in _TESTED_KINKS),
         "JX": (6, 9, 10, 11, 12, 14, 17, 18, 19, 20, 21, 23, 24, 25),
     }.items()
     for number in numbers

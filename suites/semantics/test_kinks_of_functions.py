@@ -1,0 +1,101 @@
+"""Kinks of activations and special functions, as `test_kinks` has them for the basic operations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .support import assert_equal
+from .test_kinks import Points, kink
+
+INF, NAN = math.inf, math.nan
+# The float64 next to a number that its text does not say: 2/sqrt(pi), exp(-1).
+ERF_SLOPE, DECAY = 2 / math.sqrt(math.pi), math.exp(-1.0)
+
+ROWS = [
+    kink(
+        "KP49",
+        lambda m, x: m.nn.functional.softplus(x),
+        [[1000.0, -1000.0, 0.0]],
+        [[1, 0, 0.5]],
+        in_jax=lambda jax, x: jax.nn.softplus(x),
+        name="softplus",
+    ),
+    kink(
+        "KP86",
+        lambda m, x: m.nn.functional.leaky_relu(x, 0.1),
+        [[0.0, -0.0, -1.0]],
+        [[0.1, 0.1, 0.1]],
+        in_jax=lambda jax, x: jax.nn.leaky_relu(x, 0.1),
+        jax=[[1, 1, 0.1]],
+        name="leaky_relu",
+    ),
+    kink(
+        "KP87",
+        lambda m, x: m.nn.functional.elu(x),
+        [[0.0, -1.0]],
+        [[1, DECAY]],
+        in_jax=lambda jax, x: jax.nn.elu(x),
+        name="elu",
+    ),
+    kink(
+        "KP88",
+        lambda m, x: m.nn.functional.gelu(x),
+        [[0.0]],
+        [[0.5]],
+        in_jax=lambda jax, x: jax.nn.gelu(x, approximate=False),
+        name="gelu",
+    ),
+    kink(
+        "KP89",
+        lambda m, x: m.nn.functional.hardtanh(x),
+        [[-1.0, 0.0, 1.0]],
+        [[0, 1, 0]],
+        in_jax=lambda jax, x: jax.nn.hard_tanh(x),
+        jax=[[1, 1, 1]],
+        name="hardtanh",
+    ),
+    kink(
+        "KP90",
+        lambda m, x: m.nn.functional.relu6(x),
+        [[0.0, 6.0]],
+        [[0, 0]],
+        in_jax=lambda jax, x: jax.nn.relu6(x),
+        name="relu6",
+    ),
+    kink(
+        "KP101",
+        lambda m, x: m.erf(x),
+        [[0.0]],
+        [[ERF_SLOPE]],
+        in_jax=lambda jax, x: jax.scipy.special.erf(x),
+        name="erf",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "points", "gradients", "_in_jax", "_jax"), ROWS)
+def test_the_gradient_at_the_kink_is_the_documented_one(
+    torch_like: Any, function: Any, points: Points, gradients: Points, _in_jax: Any, _jax: Any
+) -> None:
+    leaves = [torch_like.tensor(p, dtype=torch_like.float64, requires_grad=True) for p in points]
+    with np.errstate(all="ignore"):
+        function(torch_like, *leaves).sum().backward()
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        assert_equal(leaf.grad, gradient, nan_matches_nan=True)
+
+
+@pytest.mark.parametrize(("_function", "points", "_torch", "in_jax", "gradients"), ROWS)
+def test_the_gradient_at_the_kink_in_jax_is_the_documented_one(
+    jax_x64: Any, _function: Any, points: Points, _torch: Any, in_jax: Any, gradients: Points
+) -> None:
+    if in_jax is None:
+        pytest.skip("JAX has no such function")
+    arrays = [jax_x64.numpy.asarray(np.asarray(p, dtype=np.float64)) for p in points]
+    found = jax_x64.grad(lambda *xs: in_jax(jax_x64, *xs).sum(), argnums=tuple(range(len(arrays))))(*arrays)
+    for got, wanted in zip(found, gradients, strict=True):
+        assert got.dtype == np.float64
+        assert np.array_equal(np.asarray(got), np.asarray(wanted, dtype=np.float64), equal_nan=True), (got, wanted)
