@@ -367,6 +367,24 @@ def doctor(*, kernels: bool, out: str | None, ops: tuple[str, ...] | None) -> No
     click.echo(render(examine()))
 
 
+@cli.command()
+def ops() -> None:
+    """Print the table of every op: rules, domains, and what each engine does at kinks.
+
+    \b
+    Example:
+      adjudge ops > reference_impl/docs/ops.md
+    """
+    from harness.op_table import as_markdown
+
+    try:
+        click.echo(as_markdown(), nl=False)
+    except ImportError as error:
+        raise _Failed(
+            f"the table shows PyTorch's and JAX's conventions; {error}. `adjudge doctor` says how to install them"
+        ) from error
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     # A time limit from outside (SIGTERM) ends a run as Ctrl-C does: with its rows kept.
