@@ -23,12 +23,12 @@ from harness.records import RunInfo, TimingRow
 from harness.timing import Series, Timed, import_seconds, measure, threads_limited
 from harness.workload_adapters import ENGINES, Engine, MissingFramework, load_engine
 from harness.workload_checks import Checked, KnownAnswer, check, known_answer
-from harness.workloads import Array, Input, Workload, select
+from harness.workloads import PLAIN, QUESTIONS, Array, Input, Workload, select
 
 __all__ = ["DEFAULT_BACKENDS", "BenchResult", "LeftOut", "Progress", "run_bench"]
 
 DEFAULT_BACKENDS = ("numpy", "reference", "torch", "jax-jit")
-WHATS = ("value", "gradient", "vjp")
+WHATS = QUESTIONS
 DTYPES = ("float64", "float32")
 
 _IMPORT_SHARE = 0.2
@@ -43,7 +43,7 @@ class LeftOut:
 
     Attributes:
         kind: "missing" (a framework is not there), "refused" (wrong value, error, too many threads), "input" (no inputs
-            of that size), or "budget" (no time was left).
+            of that size), "unsupported" (the backend cannot do that, or not at that size), or "budget" (no time was left).
     """
 
     kind: str
@@ -93,6 +93,7 @@ class _Question:
 def run_bench(
     workloads: Iterable[str | Workload] | None = None,
     *,
+    families: Iterable[str] | None = None,
     backends: Sequence[str | Engine] = DEFAULT_BACKENDS,
     sizes: Sequence[int] | None = None,
     what: Sequence[str] = WHATS,
@@ -108,10 +109,11 @@ def run_bench(
     """Time workloads on backends and return rows of what was right.
 
     Args:
-        workloads: names (see `harness.workloads.select`) or workloads; None is the whole table.
+        workloads: names (see `harness.workloads.select`) or workloads; None is all of the families.
+        families: names out of `harness.workloads.FAMILIES`; None is "core".
         backends: names out of `harness.workload_adapters.ENGINES`, or engines.
         sizes: sizes instead of each workload's own.
-        what: out of "value", "gradient", "vjp"; a workload with a scalar value has no "vjp", one with another no "gradient".
+        what: out of `harness.workloads.QUESTIONS`; a workload is asked those that it has an answer to.
         dtype: "float64" or "float32".
         budget_seconds: after that time no comparison begins, and one that has begun ends its first round.
         rounds: most samples of one series.
@@ -126,7 +128,7 @@ def run_bench(
     Raises:
         ValueError: an unknown workload, backend, dtype or `what`, a size or a budget that is not positive.
     """
-    chosen = _choose(workloads, adbench)
+    chosen = _choose(workloads, adbench, families)
     _check_arguments(
         backends=backends, sizes=sizes, what=what, dtype=dtype, budget_seconds=budget_seconds, rounds=rounds
     )
@@ -155,7 +157,7 @@ def run_bench(
                 tell(done, len(comparisons), f"{one.workload.name} {one.size} {one.what}")
                 until = now + (deadline - now) / (len(comparisons) - done)
                 try:
-                    asked = question(one.workload, one.size)
+                    asked = question(one.workload, one.size, _shared(one.what))
                 except ValueError as error:
                     book.leave_out("input", "", one, str(error))
                     continue
@@ -197,13 +199,18 @@ class _Book:
         )  # fmt: skip
 
 
-def _choose(workloads: Iterable[str | Workload] | None, adbench: str | os.PathLike[str] | None) -> list[Workload]:
+def _choose(
+    workloads: Iterable[str | Workload] | None,
+    adbench: str | os.PathLike[str] | None,
+    families: Iterable[str] | None,
+) -> list[Workload]:
     if workloads is None:
-        return select(adbench=adbench)
+        return select(adbench=adbench, families=families)
+    families = None if families is None else tuple(families)
     return [
         found
         for item in workloads
-        for found in ([item] if isinstance(item, Workload) else select([item], adbench=adbench))
+        for found in ([item] if isinstance(item, Workload) else select([item], adbench=adbench, families=families))
     ]
 
 
@@ -283,13 +290,17 @@ def _time_imports(engines: Sequence[Engine], book: _Book, *, until: float, threa
                 book.leave_out("budget", engine.name, None, f"no time was left to time import {module}")
 
 
-def _question(workload: Workload, size: int, *, dtype: str, seed: int) -> _Question:
-    """Inputs, cotangent and known answer, the same whenever the workload, the size, the dtype and the seed are."""
+def _shared(what: str) -> str:
+    """The question that is answered along with this one: a value comes with its gradient."""
+    return "value" if what in PLAIN else what
+
+
+def _question(workload: Workload, size: int, what: str = "value", *, dtype: str, seed: int) -> _Question:
+    """Inputs, direction and known answer, the same whenever the workload, the size, the dtype and the seed are."""
     rng = np.random.default_rng([seed, zlib.crc32(workload.name.encode()), size])
     inputs = workload.make_inputs(size, dtype, rng)
-    shape = np.shape(workload.by_hand(*inputs)[0])
-    cotangent = np.ones((), dtype) if workload.scalar else rng.standard_normal(shape).astype(dtype)
-    return _Question(inputs, cotangent, known_answer(workload, inputs, cotangent, dtype=dtype, rng=rng))
+    direction = workload.direction(what, inputs, dtype, rng)
+    return _Question(inputs, direction, known_answer(workload, inputs, direction, dtype=dtype, rng=rng, what=what))
 
 
 def _compare(
@@ -303,6 +314,13 @@ def _compare(
     deadline: float,
 ) -> bool:
     """Time one workload at one size on all engines; whether Ctrl-C ended it."""
+    able = []
+    for engine in engines:
+        if reason := one.workload.lacking(engine.name, one.size, one.what):
+            book.leave_out("unsupported", engine.name, one, reason)
+        else:
+            able.append(engine)
+    engines = able
     entries = {engine.name: _timed(engine, one, asked) for engine in engines}
     found = measure(
         entries,
@@ -312,7 +330,7 @@ def _compare(
         deadline=until,
         last_deadline=deadline,
     )
-    elements = max(a.size for a in asked.inputs if isinstance(a, np.ndarray))
+    elements = one.workload.row_size(one.size, asked.inputs)
     for engine in engines:
         if engine.name in found.series:
             book.add_series(engine, one, elements, found.series[engine.name])

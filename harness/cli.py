@@ -66,6 +66,18 @@ def _verify_backends() -> Collection[str]:
     return names()
 
 
+def _families() -> Collection[str]:
+    from harness.workloads import FAMILIES
+
+    return (*FAMILIES, "all")
+
+
+def _questions() -> Collection[str]:
+    from harness.workloads import QUESTIONS
+
+    return QUESTIONS
+
+
 def _bench_backends() -> Collection[str]:
     from harness.workload_adapters import ENGINES
 
@@ -184,7 +196,15 @@ def verify(
 @click.option(
     "--workloads",
     metavar="NAMES",
-    help="Workloads by name, separated by commas; 'gmm*' and gmm_d20_K50 work.  [default: all]",
+    help="Workloads by name, separated by commas; 'gmm*' and gmm_adbench_d20_K50 work.  [default: all of the families]",
+)
+@click.option(
+    "--families",
+    metavar="NAMES",
+    callback=names("family", _families),
+    default="core",
+    show_default=True,
+    help="Families of workloads; 'all' is every one.",
 )
 @click.option(
     "--sizes", metavar="NUMBERS", callback=sizes, help="Sizes instead of each workload's own, such as 10,1000."
@@ -199,10 +219,8 @@ def verify(
 @click.option(
     "--what",
     metavar="NAMES",
-    callback=names("question", lambda: ("value", "gradient", "vjp")),
-    default="value,gradient,vjp",
-    show_default=True,
-    help="What a call computes.",
+    callback=names("question", _questions),
+    help="What a call computes, such as value,gradient,vjp.  [default: all that a workload has an answer to]",
 )
 @click.option(
     "--dtype",
@@ -234,9 +252,10 @@ def verify(
 def bench(
     *,
     workloads: str | None,
+    families: tuple[str, ...],
     sizes: tuple[int, ...] | None,
     chosen: tuple[str, ...] | None,
-    what: tuple[str, ...],
+    what: tuple[str, ...] | None,
     dtype: str,
     budget: float,
     rounds: int,
@@ -253,18 +272,19 @@ def bench(
       adjudge bench --budget 30s
       adjudge bench --workloads logsumexp,mlp --backends reference,torch --what gradient
       adjudge bench --workloads 'gmm*' --adbench ~/adbench/data
+      adjudge bench --families objectives --backends reference,torch
     """
-    from harness.bench import DEFAULT_BACKENDS, run_bench
+    from harness.bench import DEFAULT_BACKENDS, WHATS, run_bench
     from harness.progress import Live
     from harness.records import Run
 
-    names = _workloads(workloads, adbench)
+    names = _workloads(workloads, adbench, families)
     backends = _usable(chosen, DEFAULT_BACKENDS, beside=("numpy",))
     _check_out(out)
     with Live("timing") as live:
         result = run_bench(
-            names, backends=backends, sizes=sizes, what=what, dtype=dtype, budget_seconds=budget, rounds=rounds,
-            threads=threads, seed=seed, adbench=adbench, progress=live.bench,
+            names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype, budget_seconds=budget,
+            rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench,
         )  # fmt: skip
     _keep(out, Run(result.info, timings=result.rows))
     _tell_left_out(result)
@@ -516,7 +536,7 @@ def _loadable(names: Sequence[str], *, asked_for: bool) -> tuple[str, ...]:
 # bench
 
 
-def _workloads(text: str | None, adbench: str | None) -> list[str] | None:
+def _workloads(text: str | None, adbench: str | None, families: tuple[str, ...]) -> list[str] | None:
     from harness.workloads import select, workloads
 
     if text is None:
@@ -526,9 +546,10 @@ def _workloads(text: str | None, adbench: str | None) -> list[str] | None:
         raise click.UsageError(f"--workloads: no workload is named in {text!r}")
     for name in names:
         try:
-            select([name], adbench=adbench)
+            select([name], adbench=adbench, families=families)
         except ValueError:
-            raise click.UsageError(f"--workloads: {unknown('workload', name, workloads(adbench=adbench))}") from None
+            known = workloads(adbench=adbench, families=("all",))
+            raise click.UsageError(f"--workloads: {unknown('workload', name, known)}") from None
     return names
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Element",
     "Kind",
     "Verdict",
+    "adbench_distance",
     "agree_exactly",
     "compare_arrays",
     "judge",
@@ -394,6 +395,25 @@ def compare_arrays(a: NDArray[Any] | None, b: NDArray[Any] | None) -> str:
         at = tuple(int(i) for i in where[0])
         return f"value at {at}: {a[at]!r} against {b[at]!r}"
     return ""
+
+
+def adbench_distance(x: Array, y: Array) -> float:
+    """The largest ``|x - y| / max(1, |x| + |y|)``, which ADBench holds against 1e-8; infinity if an element is not finite.
+
+    Raises:
+        ValueError: the shapes differ, or there is nothing to compare.
+
+    >>> adbench_distance(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
+    0.2
+    >>> adbench_distance(np.array([np.nan]), np.array([np.nan]))
+    inf
+    """
+    if x.shape != y.shape or not x.size:
+        raise ValueError(f"x has shape {x.shape}, y has shape {y.shape}: they must be the same and not empty")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return math.inf
+    distance: Array = np.abs(np.subtract(x, y)) / np.maximum(1, np.abs(x) + np.abs(y))
+    return float(distance.max())
 
 
 def agree_exactly(a: Outcome, b: Outcome) -> str:

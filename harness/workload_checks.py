@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.workloads import Array, Input, Workload
+from harness.workloads import PLAIN, Array, Input, Workload
 
 __all__ = ["Checked", "KnownAnswer", "check", "known_answer"]
 
@@ -61,9 +61,17 @@ class Checked:
 
 
 def known_answer(
-    workload: Workload, inputs: Sequence[Input], cotangent: Array, *, dtype: str, rng: np.random.Generator
+    workload: Workload,
+    inputs: Sequence[Input],
+    cotangent: Array,
+    *,
+    dtype: str,
+    rng: np.random.Generator,
+    what: str = "vjp",
 ) -> KnownAnswer:
     """Evaluate the hand-written value and gradient, and bound the rounding errors of any other evaluation.
+
+    Another question `what` gets its own answer by hand; `cotangent` is then the direction that it is asked along.
 
     The error of an element is seen on evaluations in the working dtype whose inputs are moved by one rounding each: that
     shows how the function magnifies roundings of its inputs and of its intermediates alike. The bound is
@@ -72,14 +80,14 @@ def known_answer(
     Raises:
         ValueError: the known answer is not finite, so nothing could be held against it.
     """
-    exact = _evaluate(workload, [_widen(a) for a in inputs], cotangent.astype(np.longdouble))
+    exact = _evaluate(workload, [_widen(a) for a in inputs], cotangent.astype(np.longdouble), what)
     if not all(np.isfinite(a).all() for a in exact):
         raise ValueError(f"workload {workload.name!r}: the known answer is not finite at these inputs")
     u = float(np.finfo(dtype).eps) / 2
     seen = [np.zeros_like(a) for a in exact]
     for _ in range(_JITTERS):
         moved = [_jitter(a, u, rng) for a in inputs]
-        for most, got, y in zip(seen, _evaluate(workload, moved, cotangent), exact, strict=True):
+        for most, got, y in zip(seen, _evaluate(workload, moved, cotangent, what), exact, strict=True):
             np.maximum(most, np.abs(got - y), out=most)
     terms = max(a.size for a in inputs if isinstance(a, np.ndarray))
     allowed = LAMBDA * max(1, terms) ** 0.5
@@ -123,7 +131,9 @@ def check(answer: KnownAnswer, arrays: Sequence[Array]) -> Checked:
     return Checked("", error, over)
 
 
-def _evaluate(workload: Workload, inputs: Sequence[Input], cotangent: Array) -> list[Exact]:
+def _evaluate(workload: Workload, inputs: Sequence[Input], cotangent: Array, what: str) -> list[Exact]:
+    if what not in PLAIN:
+        return [np.asarray(a, dtype=np.longdouble) for a in workload.more[what](*inputs, cotangent)]
     value, pull_back = workload.by_hand(*inputs)
     return [np.asarray(a, dtype=np.longdouble) for a in (value, *pull_back(cotangent))]
 

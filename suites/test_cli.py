@@ -211,7 +211,7 @@ def test_a_stopped_run_keeps_and_reports_what_it_has(number: signal.Signals, tmp
         (("bench", "--backends", "trch"), "did you mean torch"),
         (("bench", "--workloads", "logsumxp"), "unknown workload 'logsumxp'; did you mean logsumexp"),
         (("bench", "--sizes", "10,-3"), "'10,-3' is not a list of sizes such as 10,1000"),
-        (("bench", "--what", "jacobian"), "unknown question 'jacobian'"),
+        (("bench", "--what", "slopes"), "unknown question 'slopes'"),
         (("bench", "--adbench", "no/such/folder"), "no/such/folder"),
         (("report", "--run", "a", "--latest"), "exclude each other"),
         (("doctor", "--out", "x.json"), "--out goes with --kernels"),

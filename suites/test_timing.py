@@ -255,7 +255,7 @@ def test_rows_are_the_same_question_on_every_run() -> None:
     ("options", "message"),
     [
         ({"backends": ["tensorflow"]}, "backends: 'tensorflow' is not known"),
-        ({"what": ["jvp"]}, "what: 'jvp' is not known"),
+        ({"what": ["slope"]}, "what: 'slope' is not known"),
         ({"dtype": "float16"}, "dtype: 'float16' is not known"),
         ({"sizes": [0]}, "sizes: 0 is not positive"),
         ({"budget_seconds": 0}, "budget_seconds is 0"),

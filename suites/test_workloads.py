@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -82,26 +81,10 @@ def test_detached_factor_is_a_constant() -> None:
     assert np.array_equal(answer.arrays[1], np.asarray(x, np.longdouble) ** 2 * cotangent)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_gmm_gives_the_published_answer(framework: str, adbench: Path) -> None:
-    if framework.startswith(("torch", "jax")):
-        pytest.importorskip(framework.partition("-")[0])
-    answers = json.loads((adbench / "known_answers.json").read_text())
-    published = answers["gmm"]
-    engine = load_engine(framework)
-    thunk = engine.prepare(gmm(2, 3), read_gmm(adbench / "gmm" / "test.txt"), "gradient", np.array(1.0))
-    value, *grads = engine.to_arrays(thunk())
-    x = np.concatenate([value.reshape(1), *(g.reshape(-1) for g in grads)])
-    y = np.array([published["objective"], *published["gradient"]])
-    distance = np.abs(x - y) / np.maximum(1, np.abs(x) + np.abs(y))  # the comparator and tolerance of ADBench
-    assert x.shape == y.shape
-    assert (distance <= answers["tolerance"]).all()
-
-
 def test_every_published_mixture_can_be_read(adbench: Path) -> None:
     for path in sorted((adbench / "gmm").glob("*k/*.txt")):
         points = {"1k": 1_000, "10k": 10_000}[path.parent.name]
-        (workload,) = select([path.stem], adbench=adbench)
+        (workload,) = select([path.stem.replace("gmm", "gmm_adbench")], adbench=adbench)
         alphas, means, _, x, *_ = workload.make_inputs(points, "float64", np.random.default_rng(0))
         assert f"gmm_d{np.shape(means)[1]}_K{len(np.asarray(alphas))}" == path.stem
         assert len(np.asarray(x)) == points
@@ -151,15 +134,15 @@ def test_unreadable_mixture_file_is_named(tmp_path: Path) -> None:
 
 
 def test_select_knows_names_prefixes_and_mixtures_of_any_size() -> None:
-    assert [w.name for w in select(["logsumexp", "d2l_s*", "gmm_d4_K7"])] == [
+    assert [w.name for w in select(["logsumexp", "d2l_s*", "gmm_adbench_d4_K7"])] == [
         "logsumexp",
         "d2l_sum",
         "d2l_square",
-        "gmm_d4_K7",
+        "gmm_adbench_d4_K7",
     ]
 
 
-@pytest.mark.parametrize("name", ["logsumexpp", "zz*", "gmm_d0_K1"])
+@pytest.mark.parametrize("name", ["logsumexpp", "zz*", "gmm_adbench_d0_K1", "gmm_d2_K5"])
 def test_unknown_workload_is_named(name: str) -> None:
     with pytest.raises(ValueError, match="is not known; the workloads are d2l_dot"):
         select([name])

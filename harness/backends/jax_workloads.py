@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from harness.workload_adapters import Engine, Thunk
-from harness.workloads import Array, Input, Workload
+from harness.workload_adapters import Engine, Thunk, function_of
+from harness.workloads import Array, Input, NumpySpelling, Workload
 
 __all__ = ["load_jax"]
 
@@ -17,41 +17,118 @@ _configure: Any = jax.config.update
 _awaited: Any = jax.block_until_ready
 
 
+def _value_and_gradient(f: Callable[[Any], Any], x: Any) -> Any:
+    return jax.value_and_grad(f)(x)
+
+
+_T = NumpySpelling(jax.numpy, _value_and_gradient)
+
+
 def load_jax(*, compiled: bool) -> Engine:
     """The engine; for the rest of the process JAX computes in float64 where asked and reads no compiled code from disk."""
     _configure("jax_enable_x64", True)
     _configure("jax_enable_compilation_cache", False)  # a first call has to compile
 
-    def prepare(workload: Workload, inputs: Sequence[Input], what: str, cotangent: Array) -> Thunk:
+    def prepare(workload: Workload, inputs: Sequence[Input], what: str, direction: Array) -> Thunk:
+        if what == "script":
+            raise ValueError("JAX has no tape to script")
         places = [i for i, a in enumerate(inputs) if isinstance(a, np.ndarray)]
         arrays = [jax.numpy.array(inputs[i]) for i in places]
-        ct = jax.numpy.array(cotangent)
+        ct = jax.numpy.array(direction)
+        function = _function(workload)
 
         def value(arrays: Sequence[Any]) -> Any:
             args: list[Any] = list(inputs)
             for i, a in zip(places, arrays, strict=True):
                 args[i] = a
-            return workload.function_jax(jax, *args)
+            return function(*args)
 
-        def both(arrays: Sequence[Any], ct: Any) -> tuple[Any, ...]:
+        def answer(arrays: Sequence[Any], ct: Any) -> Any:
             def of_leaves(*leaves: Any) -> Any:
                 moved = list(arrays)
                 for i, leaf in zip(workload.wrt, leaves, strict=True):
                     moved[places.index(i)] = leaf
                 return value(moved)
 
-            y, pull_back = jax.vjp(of_leaves, *(arrays[places.index(i)] for i in workload.wrt))
-            return (y, *pull_back(ct))
+            leaves = [arrays[places.index(i)] for i in workload.wrt]
+            return _QUESTIONS[_key(workload, what)](of_leaves, leaves, ct)
 
         # Every array is an argument: what a compiled function closes over is folded away before it is timed.
-        value_run = jax.jit(lambda arrays: (value(arrays),)) if compiled else lambda arrays: (value(arrays),)
-        both_run = jax.jit(both) if compiled else both
-        if what == "value":
-            return lambda: _awaited(value_run(arrays))
-        return lambda: _awaited(both_run(arrays, ct))
+        run = jax.jit(answer) if compiled else answer
+        return lambda: _awaited(run(arrays, ct))
 
     def to_arrays(results: Sequence[Any]) -> tuple[Array, ...]:
         return tuple(np.array(r) for r in results)
 
     name, mode = ("jax-jit", "jit") if compiled else ("jax", "eager")
     return Engine(name, "jax", mode, jax.__version__, "jax", prepare, to_arrays)
+
+
+def _function(workload: Workload) -> Callable[..., Any]:
+    if workload.function_jax is not None:
+        own = workload.function_jax
+        return lambda *args: own(jax, *args)
+    if workload.program is not None:
+        from harness.backends.jax_backend import OPS
+
+        function = function_of(workload, OPS)
+    else:
+        function = function_of(workload, None)
+    return lambda *args: function(_T, *args)
+
+
+def _key(workload: Workload, what: str) -> str:
+    if what == "jacobian" and workload.seeds is not None and workload.seeds.forward:
+        return "columns"
+    return "vjp" if what == "gradient" else what
+
+
+Leaves = Sequence[Any]
+
+
+def _value(f: Callable[..., Any], leaves: Leaves, _: Any) -> tuple[Any, ...]:
+    return (f(*leaves),)
+
+
+def _vjp(f: Callable[..., Any], leaves: Leaves, ct: Any) -> tuple[Any, ...]:
+    y, pull_back = jax.vjp(f, *leaves)
+    return (y, *pull_back(ct))
+
+
+def _jvp(f: Callable[..., Any], leaves: Leaves, tangent: Any) -> tuple[Any, ...]:
+    return tuple(jax.jvp(f, tuple(leaves), (tangent,)))
+
+
+def _hvp(f: Callable[..., Any], leaves: Leaves, way: Any) -> tuple[Any, ...]:
+    # Forward over reverse, as JAX's cookbook advises.
+    return (jax.jvp(jax.grad(f), tuple(leaves), (way,))[1],)
+
+
+def _jacobian(f: Callable[..., Any], leaves: Leaves, seeds: Any) -> tuple[Any, ...]:
+    _, pull_back = jax.vjp(f, *leaves)
+    return tuple(jax.vmap(pull_back)(seeds))
+
+
+def _columns(f: Callable[..., Any], leaves: Leaves, seeds: Any) -> tuple[Any, ...]:
+    return (jax.vmap(lambda seed: jax.jvp(f, tuple(leaves), (seed,))[1])(seeds),)
+
+
+def _hessian(f: Callable[..., Any], leaves: Leaves, _: Any) -> tuple[Any, ...]:
+    return (jax.hessian(f)(*leaves),)
+
+
+def _diagonal(f: Callable[..., Any], leaves: Leaves, _: Any) -> tuple[Any, ...]:
+    (x,) = leaves
+    return tuple(jax.jvp(jax.grad(f), (x,), (jax.numpy.ones_like(x),)))
+
+
+_QUESTIONS: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "value": _value,
+    "vjp": _vjp,
+    "jvp": _jvp,
+    "hvp": _hvp,
+    "jacobian": _jacobian,
+    "columns": _columns,
+    "hessian": _hessian,
+    "diagonal": _diagonal,
+}
