@@ -28,8 +28,14 @@ __all__ = [
     "adbench_distance",
     "agree_exactly",
     "compare_arrays",
+    "is_rounding",
+    "is_worth_telling",
     "judge",
+    "judge_against_estimates",
+    "judge_between",
     "judge_estimates",
+    "judge_scaling",
+    "judge_zero",
     "same_bits",
     "settle",
 ]
@@ -428,3 +434,200 @@ def agree_exactly(a: Outcome, b: Outcome) -> str:
             if text:
                 return f"{name} {k}: {text}"
     return ""
+
+
+# -- a user's own gradient, where there are other things to hold it against than a ball
+
+
+def judge_between(
+    claim: str, got: Sequence[Array], corners: Sequence[Sequence[Array]], room: Sequence[Array]
+) -> Verdict:
+    """Judge a gradient at a kink: it must lie between the derivatives on the sides of it.
+
+    Args:
+        claim: what was asked.
+        got: the gradients.
+        corners: the true gradients at points around the kink.
+        room: how far off each element may be, for rounding and for the distance of those points.
+
+    Where there are just two sides, the gradient must be one mixture of both, the same in all elements; where there are
+    more, every element must lie between the least and the greatest.
+    """
+    elements = sum(g.size for g in got)
+    flat = np.concatenate([np.asarray(g, np.float64).ravel() for g in got])
+    rows = np.array([np.concatenate([np.asarray(c, np.float64).ravel() for c in corner]) for corner in corners])
+    slack = np.concatenate([np.asarray(r, np.float64).ravel() for r in room])
+    if not (np.isfinite(rows).all() and np.isfinite(slack).all()):
+        return Verdict("inconclusive", claim, reason="kink", elements=elements, undecided=elements)
+    if not np.isfinite(flat).all():
+        k = int(np.argmin(np.isfinite(flat)))
+        if (rows.max(axis=0) - rows.min(axis=0) > 2 * slack).any():
+            return Verdict("inconclusive", claim, reason="not finite at a kink", elements=elements, undecided=elements)
+        array, index = _place_of(k, got)
+        worst = Element(array, index, float(flat[k]), float(rows[0, k]), float(slack[k]))
+        text = f"element {index} of array {array} is {worst.got!r}, the derivative there is {worst.true!r}"
+        return Verdict("disagree", claim, reason=text, owner="framework", elements=elements, worst=worst)
+    low, high = rows.min(axis=0) - slack, rows.max(axis=0) + slack
+    outside = np.maximum(low - flat, flat - high)
+    if elements and outside.max() > 0:
+        k = int(outside.argmax())
+        array, index = _place_of(k, got)
+        text = (
+            f"element {index} of array {array} is {float(flat[k])!r}, "
+            f"the derivatives on the sides of the kink are {float(low[k])!r} to {float(high[k])!r}"
+        )
+        middle = float((low[k] + high[k]) / 2)
+        worst = Element(array, index, float(flat[k]), middle, float((high[k] - low[k]) / 2))
+        return Verdict("disagree", claim, reason=text, owner="framework", elements=elements, worst=worst)
+    sides = _distinct(rows, slack)
+    if len(sides) == 2:
+        first, second = sides
+        gap = second - first
+        k = int(np.abs(gap).argmax())
+        share = (flat[k] - first[k]) / gap[k]
+        off = np.abs(flat - (first + share * gap)) - 2 * slack
+        if off.max() > 0:
+            k = int(off.argmax())
+            array, index = _place_of(k, got)
+            text = (
+                f"element {index} of array {array} is {float(flat[k])!r}: no mixture of the two sides of the kink, "
+                f"whose derivatives there are {float(first[k])!r} and {float(second[k])!r}, fits all elements"
+            )
+            worst = Element(array, index, float(flat[k]), float(first[k] + share * gap[k]), float(2 * slack[k]))
+            return Verdict("disagree", claim, reason=text, owner="framework", elements=elements, worst=worst)
+    return Verdict("agree", claim, reason="another convention at a kink", elements=elements, ratios=(0.0,) * elements)
+
+
+def _distinct(rows: NDArray[Any], slack: NDArray[Any]) -> list[NDArray[Any]]:
+    kept: list[NDArray[Any]] = []
+    for r in rows:
+        if all((np.abs(r - s) > 2 * slack).any() for s in kept):
+            kept.append(r)
+    return kept
+
+
+def _place_of(k: int, arrays: Sequence[Array]) -> tuple[int, tuple[int, ...]]:
+    for i, a in enumerate(arrays):
+        if k < a.size:
+            return i, tuple(int(j) for j in np.unravel_index(k, a.shape))
+        k -= a.size
+    raise IndexError(k)
+
+
+def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_gap: float | None) -> bool:
+    """Tell whether a gradient outside its bound has the right rule and lost digits.
+
+    Args:
+        verdict: a disagreement with its worst element.
+        largest: the largest magnitude on the way, forward and backward.
+        dtype: the least precise float type on the way.
+        gap: distance of the worst element, relative to the largest of its array, in the wider precision.
+        twin_gap: the same in float32; None if the function does not run in it.
+
+    Rounding leaves errors of the size of a unit in the last place of the largest number on the way; a rule that is
+    wrong by less than ROUNDED such units cannot be told from one. Beyond that, rounding shrinks with the precision.
+    """
+    if verdict.worst is None or not math.isfinite(verdict.worst.got):
+        return False
+    unit = float(np.finfo(dtype).eps) * max(largest, float(np.finfo(dtype).tiny))
+    if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
+        return True
+    return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
+
+
+ROUNDED = 2.0**8
+
+
+def is_worth_telling(verdict: Verdict) -> bool:
+    """Tell whether a gradient of the right rule lost more digits than another formula does that is as good."""
+    return verdict.error_over_bound > LOST
+
+
+LOST = 2.0**6
+
+
+def judge_scaling(claim: str, one: Outcome, scaled: Outcome, exponent: int, sign: int) -> Verdict:
+    """Judge the gradient of a cotangent times sign * 2**exponent: the same digits, shifted."""
+    for k, (g, h) in enumerate(zip(one.grads, scaled.grads, strict=True)):
+        if g is None or h is None:
+            if (g is None) != (h is None):
+                return _broken(claim, f"gradient {k} is None for one of two cotangents that are multiples")
+            continue
+        with np.errstate(all="ignore"):
+            text = compare_arrays(np.ldexp(g, exponent) * g.dtype.type(sign), h)
+        if text:
+            return Verdict(
+                "disagree",
+                claim,
+                reason=f"gradient {k}, cotangent times {sign * 2**exponent}: {text}",
+                owner="framework",
+            )
+    n = sum(g.size for g in one.grads if g is not None)
+    return Verdict("agree" if n else "inconclusive", claim, elements=n, ratios=(0.0,) * n)
+
+
+def judge_zero(claim: str, outcome: Outcome) -> Verdict:
+    """Judge the gradient of a cotangent of zeros: zeros, or none."""
+    elements = 0
+    for k, g in enumerate(outcome.grads):
+        if g is None:
+            continue
+        elements += g.size
+        wrong = np.argwhere(~(g == 0))
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            text = f"element {at} of array {k} is {float(g[at])!r}, true 0.0"
+            return Verdict("disagree", claim, reason=text, owner="framework", elements=elements)
+    return Verdict("agree" if elements else "inconclusive", claim, elements=elements, ratios=(0.0,) * elements)
+
+
+def judge_against_estimates(
+    claim: str, grads: Sequence[Array | None], estimates: Sequence[Array], errors: Sequence[Array]
+) -> Verdict:
+    """Judge gradients by estimates that carry their errors, where nothing is proved.
+
+    An estimate whose error is more than ROUGH of the gradient decides nothing; the others do where the gradient is
+    farther off than SURE times the error.
+    """
+    ratios: list[float] = []
+    reasons: dict[str, int] = {}
+    worst: Element | None = None
+    elements = 0
+    for k, (g, estimate, error) in enumerate(zip(grads, estimates, errors, strict=True)):
+        got = np.zeros(estimate.shape) if g is None else np.asarray(g, np.float64)
+        scale = float(np.abs(estimate[np.isfinite(estimate)]).max(initial=0.0))
+        scale = max(scale, float(np.abs(got[np.isfinite(got)]).max(initial=0.0)))
+        for at in np.ndindex(*estimate.shape):
+            elements += 1
+            room = float(error[at])
+            gap = abs(float(got[at]) - float(estimate[at]))
+            if not math.isfinite(room) or not math.isfinite(float(estimate[at])):
+                reasons["no estimate"] = reasons.get("no estimate", 0) + 1
+            elif room > ROUGH * scale and gap > 0:
+                reasons["estimate too rough"] = reasons.get("estimate too rough", 0) + 1
+            else:
+                ratio = (
+                    math.inf
+                    if not math.isfinite(gap)
+                    else 0.0
+                    if gap == 0
+                    else gap / (SURE * room)
+                    if room
+                    else math.inf
+                )
+                if ratio > 1 and (worst is None or ratio > max(ratios)):
+                    worst = Element(k, at, float(got[at]), float(estimate[at]), SURE * room)
+                ratios.append(ratio)
+    undecided = sum(reasons.values())
+    common = max(reasons, key=lambda r: reasons[r]) if reasons else "" if elements else "nothing to compare"
+    if worst is not None:
+        text = f"element {worst.index} of array {worst.array} is {worst.got!r}, estimate {worst.true!r} +/- {worst.bound:.3g}"
+        return Verdict(
+            "disagree", claim, "derivative", text, "framework", elements, undecided, tuple(ratios), worst, reasons
+        )
+    kind: Kind = "agree" if ratios else "inconclusive"
+    return Verdict(kind, claim, "derivative", common, "", elements, undecided, tuple(ratios), None, reasons)
+
+
+ROUGH = 2.0**-6
+SURE = 8.0

@@ -1,6 +1,10 @@
-"""The pytest plugin that comes with Adjudge: the fixture `adjudge_check`, and quiet domains of the reference.
+"""The pytest plugin that comes with Adjudge: the fixtures `check_gradients` and `adjudge_check`, and quiet domains.
 
 A user's test needs no import:
+
+    @pytest.mark.check_gradients(budget_seconds=5)  # options for the fixture, if they are wanted
+    def test_my_function(check_gradients):
+        check_gradients(MyFunction.apply, torch.ones(3))
 
     def test_my_loss_has_the_right_gradient(adjudge_check):
         adjudge_check(lambda x, w: (x @ w).tanh().sum(), np.ones((4, 3)), np.ones(3), backend="torch")
@@ -16,14 +20,38 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from harness.checking import Report
     from harness.judgement import Verdict
 
-__all__ = ["adjudge_check"]
+__all__ = ["adjudge_check", "check_gradients"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the reference leave a domain as quietly as PyTorch does, where warnings are errors."""
     config.addinivalue_line("filterwarnings", "ignore::RuntimeWarning:reference_impl")
+    config.addinivalue_line("markers", "check_gradients(**options): options of the fixture of that name")
+
+
+@pytest.fixture
+def check_gradients(request: pytest.FixtureRequest) -> Callable[..., Report]:
+    """`harness.check_gradients`, with the options of the marker `check_gradients` as defaults.
+
+    A wrong gradient, and one about which nothing could be decided, fails the test with the report as its message.
+    """
+    marker = request.node.get_closest_marker("check_gradients")
+    defaults = dict(marker.kwargs) if marker is not None else {}
+
+    def check(fn: Callable[..., Any], *args: Any, **options: Any) -> Report:
+        from harness.checking import CheckFailed
+        from harness.checking import check_gradients as judge
+
+        __tracebackhide__ = True
+        try:
+            return judge(fn, *args, **{**defaults, **options})
+        except CheckFailed as failed:
+            pytest.fail(str(failed.report), pytrace=False)
+
+    return check
 
 
 @pytest.fixture(scope="session")

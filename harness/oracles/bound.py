@@ -48,19 +48,25 @@ class Bound:
     left_range: bool = False
 
 
-def enclose_backend(case: Case, backend: str) -> Bound:
+def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) -> Bound:
     """Return where the results of `backend` on the case may lie.
 
     Decisions that rounding can tip give the union of both outcomes.
 
+    Args:
+        case: the program at a point.
+        backend: whose kernels run.
+        rounding: the dtype that results on the way are rounded to, the case's by default.
+
     Raises:
         KeyError: the kernels of that backend and dtype have not been measured.
     """
-    flushes = load_kernel_errors().flushes_subnormals.get((backend, case.dtype), False)
-    convert = functools.partial(_flushed, tiny=float(np.finfo(case.dtype).tiny)) if flushes else BallArray.from_floats
+    dtype = rounding or case.dtype
+    flushes = load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
+    convert = functools.partial(_flushed, tiny=float(np.finfo(dtype).tiny)) if flushes else BallArray.from_floats
     global _left_range
     _left_range = False
-    with precision(BITS[case.dtype]), undecided("union"), widening(widener(backend, case.dtype)):
+    with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
         values, grads = pull_back_balls(case, convert, _sums_in_any_order)
     return Bound(values, grads, _left_range)
 

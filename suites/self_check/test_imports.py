@@ -40,6 +40,7 @@ ONLY_IN = {
         "harness/session_strategies.py",
         "harness/verify.py",
         "harness/shrinking.py",
+        "harness/gradient_strategies.py",
         "harness/pytest_plugin.py",
     ),
     "click": ("harness/cli.py", "harness/cli_options.py", "harness/progress.py"),

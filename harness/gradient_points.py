@@ -1,0 +1,231 @@
+"""Where a user's function is asked: points drawn around the example, at ties, at other sizes, shapes and layouts.
+
+`draw(subject, rng)` yields `Point`s, the most telling first. A function may refuse a point that the example does not
+promise (another shape, a number outside its domain); whoever asks must take a refusal as no answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.cases import Array
+from harness.frontends import Subject
+
+__all__ = ["Point", "draw", "nearby", "simpler", "widened"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Arrays for a subject, and how they came about.
+
+    Attributes:
+        label: what is special, such as "the example" or "a tie".
+        arrays: one an array of the subject; floats are float64.
+        promised: the function must answer here, since the example has these shapes and an ordinary size.
+        ordinary: numbers of the size of the example's: no formula needs to overflow.
+    """
+
+    label: str
+    arrays: tuple[Array, ...]
+    promised: bool = False
+    ordinary: bool = True
+
+
+def widened(arrays: Sequence[Array], dtype: str = "float64") -> tuple[Array, ...]:
+    """The floats as another dtype, in the same layout."""
+    return tuple(x.astype(dtype, copy=False) if x.dtype.kind == "f" else x for x in arrays)
+
+
+def nearby(
+    arrays: Sequence[Array], wanted: Sequence[bool], rng: np.random.Generator, size: float, sign: float = 1.0
+) -> tuple[Array, ...]:
+    """The arrays with every wanted element moved by about `size` of its array, each by another amount."""
+    moved = []
+    for x, w in zip(arrays, wanted, strict=True):
+        if not w or not x.size:
+            moved.append(x)
+            continue
+        steps = rng.uniform(0.5, 1.0, x.shape) * rng.choice([-1.0, 1.0], x.shape)
+        with np.errstate(all="ignore"):
+            reach = np.maximum(np.abs(x), min(1.0, _scale(x)))
+            moved.append((x + sign * size * steps * reach).astype(x.dtype))
+    return tuple(moved)
+
+
+def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> Iterator[Point]:
+    """Yield points, the most telling first; `elements` is how many a grown shape may have."""
+    base = widened(subject.arrays)
+    wanted = subject.wanted
+    yield Point("the example", base, promised=True)
+    yield Point("near the example", _each(base, wanted, lambda x: _jittered(x, rng)), promised=True)
+    tied = _one_tie(base, wanted, rng)
+    if tied is not None:
+        yield Point("a tie", tied)
+    yield Point("a zero", _one_special(base, wanted, rng, 0.0))
+    yield from _layouts(base, wanted)
+    yield from _sizes(subject, base, rng, elements)
+    yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
+    yield Point("zeros, ones and ties", _each(base, wanted, lambda x: rng.choice([-1.0, 0.0, 0.5, 1.0], x.shape)))
+    yield Point("30 times the example", _each(base, wanted, lambda x: x * 30), ordinary=False)
+    yield Point("1,000 times the example", _each(base, wanted, lambda x: x * 1e3), ordinary=False)
+    yield Point("1e6 times the example", _each(base, wanted, lambda x: x * 1e6), ordinary=False)
+    yield Point("a thousandth of the example", _each(base, wanted, lambda x: x * 1e-3), ordinary=False)
+    yield Point("all equal", _each(base, wanted, lambda x: np.full(x.shape, x.flat[0] if x.size else 0.0)))
+    yield Point("ones", _each(base, wanted, lambda x: np.ones(x.shape)))
+    yield Point("near the example again", _each(base, wanted, lambda x: _jittered(x, rng)))
+
+
+def simpler(arrays: Sequence[Array], wanted: Sequence[bool], arguments: int) -> Iterator[tuple[Array, ...]]:
+    """Yield smaller and rounder versions of a point, the boldest first."""
+    sizes = sorted({m for x in arrays[:arguments] for m in x.shape if m > 1}, reverse=True)
+    frozen = {m for x in arrays[arguments:] for m in x.shape}
+    for new in (1, 2, 3):
+        for size in sizes:
+            if size <= new or size in frozen:
+                continue
+            cut = tuple(
+                x[tuple(slice(0, new) if m == size else slice(None) for m in x.shape)] for x in arrays[:arguments]
+            )
+            yield (*cut, *arrays[arguments:])
+            if size > 2 * new:
+                last = tuple(
+                    x[tuple(slice(m - new, m) if m == size else slice(None) for m in x.shape)]
+                    for x in arrays[:arguments]
+                )
+                yield (*last, *arrays[arguments:])
+    if any(not x.flags.c_contiguous for x in arrays):
+        yield tuple(np.ascontiguousarray(x) if x.ndim else x for x in arrays)
+    for digits in (0, 1, 3):
+        rounder: tuple[Array, ...] = tuple(
+            np.round(x.astype(np.float64), digits) if w else x for x, w in zip(arrays, wanted, strict=True)
+        )
+        if any(bool(np.any(np.not_equal(x, y))) for x, y in zip(arrays, rounder, strict=True)):
+            yield rounder
+
+
+def _scale(x: Array) -> float:
+    finite = np.abs(x[np.isfinite(x)])
+    return float(finite.max(initial=0.0)) or 1.0
+
+
+def _each(base: Sequence[Array], wanted: Sequence[bool], make: Callable[[Floats], Floats]) -> tuple[Array, ...]:
+    return tuple(make(x.astype(np.float64)).astype(np.float64) if w else x for x, w in zip(base, wanted, strict=True))
+
+
+def _jittered(x: Floats, rng: np.random.Generator) -> Floats:
+    """Other numbers of the same signs and sizes."""
+    moved: Floats = x * rng.uniform(0.6, 1.4, x.shape)
+    zeros = x == 0
+    moved[zeros] = rng.uniform(-0.5, 0.5, int(zeros.sum()))
+    return moved
+
+
+def _one_tie(base: Sequence[Array], wanted: Sequence[bool], rng: np.random.Generator) -> tuple[Array, ...] | None:
+    """One pair of equal elements: in the same place of two arrays of one shape, else in one array."""
+    made = list(_each(base, wanted, lambda x: _jittered(x, rng)))
+    moving = [i for i, w in enumerate(wanted) if w and made[i].size]
+    for i in moving:
+        for j in moving:
+            if i < j and made[i].shape == made[j].shape:
+                at = _some_place(made[i].shape, rng)
+                made[j][at] = made[i][at]
+                return tuple(made)
+    for i in moving:
+        if made[i].size > 1:
+            x = made[i]
+            # The largest element is the one that a reduction picks, so it is the one that is doubled, in its row.
+            at = tuple(int(i) for i in np.unravel_index(int(np.argmax(x)), x.shape))
+            other = list(at)
+            d = max(k for k, n in enumerate(x.shape) if n > 1)
+            other[d] = (at[d] + 1) % x.shape[d]
+            x[tuple(other)] = x[at]
+            return tuple(made)
+    return None
+
+
+def _some_place(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[int, ...]:
+    return tuple(int(rng.integers(n)) for n in shape)
+
+
+def _one_special(
+    base: Sequence[Array], wanted: Sequence[bool], rng: np.random.Generator, value: float
+) -> tuple[Array, ...]:
+    """One element of each array is `value`."""
+    made = _each(base, wanted, lambda x: _jittered(x, rng))
+    for x, w in zip(made, wanted, strict=True):
+        if w and x.size:
+            x[_some_place(x.shape, rng)] = value
+    return made
+
+
+def _layouts(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
+    """The same numbers, differently in memory; one row repeated with stride 0."""
+    if any(x.ndim >= 2 and min(x.shape[-2:]) > 1 for x in base):
+        turned = tuple(
+            np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) if w and x.ndim >= 2 else x
+            for x, w in zip(base, wanted, strict=True)
+        )
+        yield Point("transposed in memory", turned, promised=True)
+    if any(x.ndim and x.shape[-1] > 1 for x in base):
+        yield Point(
+            "every other element of memory",
+            tuple(np.repeat(x, 2, axis=-1)[..., ::2] if w and x.ndim else x for x, w in zip(base, wanted, strict=True)),
+            promised=True,
+        )
+        yield Point(
+            "expanded in memory",
+            tuple(
+                np.broadcast_to(x[:1], x.shape) if w and x.ndim and x.shape[0] > 1 else x
+                for x, w in zip(base, wanted, strict=True)
+            ),
+        )
+
+
+def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, elements: int) -> Iterator[Point]:
+    """Each size of the arguments' axes replaced by 1, by one more, by 0; then single axes of single arguments by 1."""
+    n = subject.arguments
+    frozen = {m for x in base[n:] for m in x.shape}
+    sizes = sorted({m for x in base[:n] for m in x.shape if m > 0} - frozen)
+
+    def resized(size: int, new: int) -> tuple[Array, ...]:
+        shapes = [tuple(new if m == size else m for m in x.shape) for x in base[:n]]
+        return tuple(_refilled(x, s, rng) for x, s in zip(base[:n], shapes, strict=True)) + tuple(base[n:])
+
+    for new in (1, None, 0):
+        for size in sizes:
+            target = size + 1 if new is None else new
+            if target == size or (size == 1 and target == 0):
+                continue
+            arrays = resized(size, target)
+            if sum(x.size for x in arrays) <= elements:
+                yield Point(f"an axis of size {target} for {size}", arrays)
+    for i, x in enumerate(base[:n]):
+        if not subject.wanted[i] or len(base[:n]) < 2:
+            continue
+        for d, m in enumerate(x.shape):
+            if m > 1:
+                shape = tuple(1 if e == d else k for e, k in enumerate(x.shape))
+                yield Point(
+                    f"argument {i} broadcast from {shape}",
+                    tuple(_refilled(y, shape, rng) if j == i else y for j, y in enumerate(base)),
+                )
+                break
+
+
+def _refilled(x: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """An array of another shape with numbers like those of x; ints and flags are repeated."""
+    if shape == x.shape:
+        return x
+    n = math.prod(shape)
+    filled = np.resize(np.asarray(x).ravel(), n) if x.size else np.zeros(n, x.dtype)
+    filled = filled.reshape(shape)
+    if x.dtype.kind != "f":
+        return filled
+    return _jittered(filled.astype(np.float64), rng)

@@ -1,0 +1,149 @@
+"""`check_gradients` finds planted defects in users' functions, and lets right functions pass."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from harness import backends, check_gradients
+from harness.checking import Undecided, WrongGradient
+from suites.gradient_zoo import right, wrong
+
+if backends.available()["torch"] is not None:
+    pytest.skip("PyTorch is not installed", allow_module_level=True)
+
+WRONG, RIGHT = wrong(), right()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_planted_defect_is_caught(name: str) -> None:
+    fn, args, claim = WRONG[name]
+    with pytest.raises(WrongGradient) as caught:
+        check_gradients(fn, *args)
+    report = caught.value.report
+    assert report[claim].verdict == "wrong", str(report)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_function_passes(name: str) -> None:
+    fn, args, options = RIGHT[name]
+    report = check_gradients(fn, *args, raises=False, **options)
+    assert report.verdict == "right", str(report)
+
+
+def undecided(fn: Any, *args: Any, **options: Any) -> str:
+    with pytest.raises(Undecided) as caught:
+        check_gradients(fn, *args, **options)
+    return caught.value.report["vjp"].text
+
+
+def test_script_shows_the_wrong_gradient() -> None:
+    fn, args, _ = WRONG["missing sum"]
+    report = check_gradients(fn, *args, raises=False)
+    done = subprocess.run([sys.executable, "-c", report.script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, report.script + done.stderr
+    assert "gradient of x1, element 0" in done.stderr
+
+
+def test_function_that_returns_no_tensor_is_named() -> None:
+    import torch
+
+    assert "returns no tensor" in undecided(lambda x: 3, torch.ones(3))
+
+
+def test_cut_graph_is_named() -> None:
+    import torch
+
+    assert "no output carries a gradient" in undecided(lambda x: x.detach() * 2, torch.ones(3))
+
+
+def test_integers_are_refused() -> None:
+    import torch
+
+    with pytest.raises(TypeError, match="floating-point tensor with elements"):
+        check_gradients(lambda x: x * 2, torch.arange(3))
+
+
+def test_error_of_the_forward_is_named() -> None:
+    import torch
+
+    assert "forward raised ZeroDivisionError" in undecided(lambda x: x / (1 // 0), torch.ones(3))
+
+
+def test_error_of_the_backward_is_wrong() -> None:
+    import torch
+
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            raise KeyError("lost")
+
+    with pytest.raises(WrongGradient, match="backward raised KeyError"):
+        check_gradients(Broken.apply, torch.ones(3))
+
+
+def test_nan_is_named() -> None:
+    import torch
+
+    assert "not finite" in undecided(lambda x: x.log(), -torch.ones(3))
+
+
+def test_hang_ends_at_the_limit() -> None:
+    import time
+
+    import torch
+
+    def sleepy(x: Any) -> Any:
+        time.sleep(60)
+        return x
+
+    assert "lasted longer than 0.2 s" in undecided(sleepy, torch.ones(3), call_seconds=0.2)
+
+
+def test_gradcheck_takes_its_place() -> None:
+    import torch
+    from torch.autograd.gradcheck import GradcheckError
+
+    from harness import gradcheck, gradgradcheck
+
+    fn, args, _ = WRONG["factor 1 + 1e-3"]
+    inputs = tuple(a.clone().requires_grad_() for a in args)
+    assert torch.autograd.gradcheck(fn, inputs)
+    assert not gradcheck(fn, inputs, eps=1e-6, atol=1e-4, raise_exception=False)
+    with pytest.raises(GradcheckError):
+        gradcheck(fn, inputs)
+    assert gradcheck(torch.sin, inputs)
+    assert gradgradcheck(torch.sin, inputs)
+
+
+def test_strategies_draw_the_arguments() -> None:
+    import torch
+    from hypothesis.extra import numpy as npst
+
+    arrays = npst.arrays(
+        "float64", npst.array_shapes(max_dims=2, max_side=3), elements={"min_value": -4, "max_value": 4}
+    )
+    assert check_gradients(torch.sin, strategies=[arrays]).ok
+    fn, _, _ = WRONG["wrong for size 1"]
+    with pytest.raises(WrongGradient):
+        check_gradients(fn, strategies=[arrays])
+
+
+@pytest.mark.check_gradients(budget_seconds=5)
+def test_fixture_passes_a_right_function(check_gradients: Any) -> None:
+    import torch
+
+    assert check_gradients(torch.tanh, torch.linspace(-1, 1, 3)).verdict == "right"
+
+
+def test_fixture_fails_a_wrong_function(check_gradients: Any) -> None:
+    fn, args, _ = WRONG["wrong sign"]
+    with pytest.raises(pytest.fail.Exception, match=r"vjp\s+wrong"):
+        check_gradients(fn, *args)
