@@ -19,6 +19,7 @@ from reference_impl import autograd, linalg
 from reference_impl.dtypes import (
     DType as dtype,
     bool_ as bool,
+    float16,
     float32,
     float64,
     get_default_dtype,
@@ -55,6 +56,6 @@ from reference_impl.tensor import Size, Tensor
 from reference_impl import nn, special
 from math import e, inf, nan, pi
 
-float, double, long, int, short = float32, float64, int64, int32, int16
+half, float, double, long, int, short = float16, float32, float64, int64, int32, int16
 newaxis = None
 __version__ = "0.1.0"

@@ -35,8 +35,10 @@ class DType:
         return from_numpy_dtype, (self.numpy,)
 
 
-_ALL = {name: DType(name) for name in ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "bool")}
-float64, float32, int64, int32, int16, int8, uint8 = (_ALL[n] for n in list(_ALL)[:-1])
+_ALL = {
+    name: DType(name) for name in ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint8", "bool")
+}
+float64, float32, float16, int64, int32, int16, int8, uint8 = (_ALL[n] for n in list(_ALL)[:-1])
 bool_ = _ALL["bool"]
 _BY_NUMPY = {d.numpy: d for d in _ALL.values()}
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
@@ -48,7 +50,7 @@ def from_numpy_dtype(dtype: np.dtype[np.generic]) -> DType:
     """Return the element type of a NumPy dtype.
 
     Raises:
-        TypeError: this tape has no such element type (complex, half precision, strings, objects).
+        TypeError: this tape has no such element type (complex, bfloat16, strings, objects).
     """
     found = _BY_NUMPY.get(np.dtype(dtype))
     if found is None:

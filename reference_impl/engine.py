@@ -192,7 +192,7 @@ def sweep(
                     if storage.version != version:
                         raise _refused(node, storage, version)
                 if create_graph:
-                    saved = _as_tensors(node)
+                    saved = as_tensors(node, saved)
                 p, shapes = node.primitive, node.shapes
                 rules, variadic, add_into = p.rules, p.variadic, p.add_into
                 for i, end in enumerate(node.edges):
@@ -492,10 +492,9 @@ def _on_a_path(order: list[Node], goals: set[Target]) -> set[Target]:
     return runs
 
 
-def _as_tensors(node: Node) -> tuple[tuple[Any, ...], ...]:
+def as_tensors(node: Node, saved: tuple[tuple[Any, ...], ...]) -> tuple[tuple[Any, ...], ...]:
     """Return what the rules need as tensors in the graph, so that the rules themselves are recorded."""
     p = node.primitive
-    assert node.saved is not None
 
     def value(name: str, array: Any) -> Any:
         if name == "y":
@@ -507,7 +506,7 @@ def _as_tensors(node: Node) -> tuple[tuple[Any, ...], ...]:
 
     return tuple(
         tuple(value(name, a) for name, a in zip(p.rule(i).needs, values, strict=True)) if values else ()
-        for i, values in enumerate(node.saved)
+        for i, values in enumerate(saved)
     )
 
 

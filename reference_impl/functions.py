@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference_impl.dtypes import DType, from_numpy_dtype
+from reference_impl.dtypes import DType, from_numpy_dtype, get_default_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl.ops import contraction, elementwise, indexing, movement, reductions
 from reference_impl.ops.activations import celu, hardshrink, selu
@@ -233,6 +233,8 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
         if min is not None:
             input = where(lt(input, min), min, input)
         return input if max is None else where(gt(input, max), max, input)
+    if input.array.dtype.kind != "f" and (type(min) is float or type(max) is float):
+        input = to(input, get_default_dtype())
     return elementwise.clamp(input, min=min, max=max)
 
 

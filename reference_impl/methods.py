@@ -141,6 +141,7 @@ def _install() -> None:
         "register_hook": register_hook,
         "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
         "float": _float,
+        "half": lambda x: F.to(x, dtypes.float16),
         "double": lambda x: F.to(x, dtypes.float64),
         "long": lambda x: F.to(x, dtypes.int64),
         "int": lambda x: F.to(x, dtypes.int32),

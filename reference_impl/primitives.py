@@ -16,6 +16,7 @@ the harness: it registers its own array type here (`register_array_type`) and ru
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ __all__ = [
     "unbroadcast",
 ]
 
-_F4, _F8 = np.dtype(np.float32), np.dtype(np.float64)
+_F2, _F4, _F8 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
 ndarray, asarray, np_array = np.ndarray, np.asarray, np.array
 
 ELEMENTWISE = "elementwise"
@@ -392,7 +393,7 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
 
 def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     arrays, kinds = [], []
-    traced = False
+    traced = half = False
     handler = None
     for a in args:
         if isinstance(a, Tensor):
@@ -403,13 +404,20 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
             a = a.array
         else:
             kinds.append(BARE if hasattr(a, "shape") else NUMBER)
-        if type(a) is not ndarray and type(a) in _foreign_types:
+        if type(a) is ndarray:
+            half = half or a.dtype is _F2
+        elif type(a) in _foreign_types:
             handler = _foreign_types[type(a)]
         arrays.append(a)
+    if p.name in _REFUSE_BOOLS and traced:
+        _refuse_bools(p.name, arrays)
     if traced and p.promotes and _needs_cast(p, arrays):
         return _apply(p, _cast(p, args), params)
+    body = p.body
+    if half and traced and p.kind not in (MOVEMENT, INDEXING) and p.name != "to":
+        body = functools.partial(half_precision, p)
     try:
-        y = p.body(*arrays, **params) if handler is None else handler(p.name, tuple(arrays), params)
+        y = body(*arrays, **params) if handler is None else handler(p.name, tuple(arrays), params)
     except ValueError as error:
         if handler is not None:
             raise
@@ -418,14 +426,62 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         return y
     if type(y) is not ndarray and type(y) not in _foreign_types:
         y = asarray(y)  # NumPy turns 0-d results into scalars
+    if y.dtype.kind == "u" and y.dtype.itemsize == 8:
+        y = y.astype(np.int64)  # sums of uint8
     out = Tensor(y)
     if p.view:
         _link_view(p, params, args[0], out)
     if WANTED in kinds and p.rules and mode.enabled:
         record = p.recorders.get(key := tuple(kinds)) or recorder(p, key)
-        out._node = record(p, args, arrays, out, params)
+        node = record(p, args, arrays, out, params)
+        out._node = _indirect(node) if half else node
         out._requires_grad = True
     return out
+
+
+_REFUSE_BOOLS = {
+    "sub": (
+        "Subtraction, the `-` operator, with {} not supported. Use the `^` or `logical_xor()` operator instead, or, if you "
+        "are trying to invert a mask, the `~` or `logical_not()` operator."
+    ),
+    "neg": (
+        "Negation, the `-` operator, on {} not supported. If you are trying to invert a mask, use the `~` or "
+        "`logical_not()` operator instead."
+    ),
+    "relu": "Boolean inputs not supported for relu: {} not a number",
+}
+
+
+def _refuse_bools(name: str, arrays: list[Any]) -> None:
+    bools = [type(a) is bool or getattr(a, "dtype", None) == np.bool_ for a in arrays]
+    if any(bools):
+        many = len(bools) > 1 and all(bools)
+        raise RuntimeError(_REFUSE_BOOLS[name].format("two bool tensors is" if many else "a bool tensor is"))
+
+
+def half_precision(p: Primitive, *arrays: Any, **params: Any) -> Any:
+    """Run the body of an op in float32 where its arrays are float16, and round the result once: PyTorch's way.
+
+    NumPy would round in between, and would add up many numbers in float16. As in PyTorch a number is rounded to float16
+    first, except by which one multiplies or divides.
+    """
+    kept = p.name in ("mul", "div")
+    wide = [
+        a.astype(_F4)
+        if getattr(a, "dtype", None) is _F2
+        else a
+        if type(a) is not float or kept
+        else float(np.float16(a))
+        for a in arrays
+    ]
+    y = asarray(p.body(*wide, **params))
+    return y.astype(_F2) if y.dtype is _F4 else y
+
+
+def _indirect(node: Node) -> Node:
+    from reference_impl.indirect import IndirectNode
+
+    return node if isinstance(node, IndirectNode) else IndirectNode(node)
 
 
 NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad

@@ -619,7 +619,16 @@ class Size(tuple[int, ...]):
         return n
 
 
-_TYPE_NAMES = {"f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "i2": "Short", "i1": "Char", "u1": "Byte"}
+_TYPE_NAMES = {
+    "f2": "Half",
+    "f4": "Float",
+    "f8": "Double",
+    "i8": "Long",
+    "i4": "Int",
+    "i2": "Short",
+    "i1": "Char",
+    "u1": "Byte",
+}
 
 
 def type_name(dtype: Any) -> str:

@@ -217,11 +217,6 @@ def add(a: Any, b: Any) -> Any:
 @primitive(ELEMENTWISE, vjps=[lambda ct: ct, lambda ct: -ct])
 def sub(a: Any, b: Any) -> Any:
     """a - b."""
-    if getattr(a, "dtype", None) == np.bool_ and getattr(b, "dtype", None) == np.bool_:
-        raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-            "operator instead."
-        )
     return np.subtract(a, b)
 
 

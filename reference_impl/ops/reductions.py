@@ -202,6 +202,8 @@ def log_softmax(x: Any, *, dim: int) -> Any:
 )
 def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) -> Any:
     """Mean squared distance from the mean, with n - correction in the denominator; nan where that is 0 of 0."""
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"std and var only support floating point and complex dtypes, got {x.dtype}")
     n = count(x.shape, dim)
     distance = x - x.sum(axis=dim, keepdims=True) / x.dtype.type(n)
     return (distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0))
