@@ -190,7 +190,7 @@ def sweep(
                         continue
                 for storage, version in node.versions:
                     if storage.version != version:
-                        raise _refused(node, storage, version)
+                        raise refused(node, saved, storage, version)
                 if create_graph:
                     saved = as_tensors(node, saved)
                 p, shapes = node.primitive, node.shapes
@@ -301,7 +301,7 @@ class Pass:
         if self.goals is not None and node in self.goals:
             self.captured[node] = ct  # what PyTorch gives for a node that runs: before its hooks
         with self:
-            if hooks is not None and ct is not None and not isinstance(node, JointNode):
+            if hooks is not None and ct is not None and not isinstance(ct, Cotangents):
                 ct = self.unwrapped(run_tensor_hooks(hooks.tensor, _wrap(ct)))
                 kept = None if hooks.retain is None else hooks.retain()
                 if kept is not None:
@@ -349,9 +349,9 @@ class Pass:
             raise RuntimeError(FREED)
         for storage, version in node.versions:
             if storage.version != version:
-                raise _refused(node, storage, version)
+                raise refused(node, saved, storage, version)
         if self.create_graph:
-            saved = _as_tensors(node)
+            saved = as_tensors(node, saved)
         found: list[Any] = []
         for i, end in enumerate(node.edges):
             if end is None or not self.wants(end):
@@ -524,6 +524,8 @@ def _as_tuple(node: Node, ct: Any) -> tuple[Tensor | None, ...]:
 def _mark_detached(order: list[Node]) -> None:
     """Make nodes refuse to run that saved as an input a tensor which was cut off with `detach_` since."""
     for node in order:
+        if not node.primitive.rules:  # a custom function, which looks for itself
+            continue
         places = {k - 1 for i, end in enumerate(node.edges) if end is not None for k in node.primitive.rule(i).values}
         if any(k >= 0 and isinstance(e := node.edges[k], Node) and weakref.ref(e) in detached for k in places):
             node.versions = ((_cut, 1),)
@@ -640,12 +642,12 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
     return seeds if create_graph else [s.array for s in seeds]
 
 
-def _refused(node: Node, storage: Storage, version: int) -> RuntimeError:
+def refused(node: Node, saved: tuple[tuple[Any, ...], ...], storage: Storage, version: int) -> RuntimeError:
     """Return the error for a node one of whose saved values is not what it was."""
     if storage is _cut:
         return RuntimeError(DETACHED)
     place = [s for s, _ in node.versions].index(storage)
-    what, made_by = _saved_values(node)[place]
+    what, made_by = _saved_values(node, saved)[place]
     return overwritten(what, made_by, storage, version)
 
 
@@ -667,14 +669,13 @@ def overwritten(array: Any, made_by: Node | None, storage: Storage, version: int
     )
 
 
-def _saved_values(node: Node) -> list[tuple[Any, Node | None]]:
+def _saved_values(node: Node, saved: tuple[tuple[Any, ...], ...]) -> list[tuple[Any, Node | None]]:
     """Return the saved arrays in the order of the node's versions, each with the node that made it, None for a leaf."""
     found: list[tuple[Any, Node | None]] = []
     p = node.primitive
-    assert node.saved is not None
     for i, end in enumerate(node.edges):
         if end is not None:
-            for name, value in zip(p.rule(i).needs, node.saved[i], strict=True):
+            for name, value in zip(p.rule(i).needs, saved[i], strict=True):
                 if name == "y":
                     found.append((value, node))
                 elif name in p.arg_names and hasattr(value, "dtype"):

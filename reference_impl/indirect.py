@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl.engine import FREED, as_tensors, overwritten
+from reference_impl.engine import FREED, as_tensors, refused
 from reference_impl.primitives import PRIMITIVES, apply, unbroadcast
 from reference_impl.tensor import JointNode, Node, Tensor
 
@@ -69,7 +69,7 @@ class IndirectNode(JointNode):
             raise RuntimeError(FREED)
         for storage, version in self.versions:
             if storage.version != version:
-                raise overwritten(self, storage, version)
+                raise refused(self, self.kept, storage, version)
         saved = tuple(tuple(v.array() if isinstance(v, Packed) else v for v in values) for values in self.kept)
         if create_graph:
             saved = as_tensors(self, saved)

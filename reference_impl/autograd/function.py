@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from reference_impl.engine import DETACHED, FREED, overwritten
+from reference_impl.engine import FREED, overwritten
 from reference_impl.inplace import rewrite_base
 from reference_impl.modes import is_grad_enabled, mode, no_grad
 from reference_impl.primitives import PRIMITIVES, Primitive, Rule, apply, unbroadcast
@@ -56,14 +56,13 @@ _FUNCTION = _plain("function", ())
 class _Kept:
     """A saved tensor: an input as it is, an output without its node, which would keep itself alive."""
 
-    __slots__ = ("array", "had_node", "index", "storage", "tensor", "version")
+    __slots__ = ("array", "index", "storage", "tensor", "version")
 
     def __init__(self, x: Tensor, index: int | None) -> None:
         self.tensor = x if index is None else None
         self.array = x.array
         self.storage = x.storage
         self.version = x.storage.version
-        self.had_node = x.grad_fn is not None
         self.index = index
 
 
@@ -135,8 +134,6 @@ class FunctionCtx(JointNode):
             # The tensor's own place, if it is still there, so that its hooks see what comes this way, too.
             place = self._places[kept.index]()
             return Tensor(kept.array, place or Output(_OUTPUT, self, kept.index, self._like))
-        if kept.had_node and kept.tensor.grad_fn is None:
-            raise RuntimeError(DETACHED)
         return kept.tensor
 
     def free(self) -> None:

@@ -232,6 +232,16 @@ def test_saved_tensors_are_freed_and_checked(torch_like: Any) -> None:
         y.sum().backward()
 
 
+@pytest.mark.catalogue("CF07", priority=2)
+def test_a_saved_input_that_was_detached_in_place_still_gives_its_gradient(torch_like: Any) -> None:
+    x = torch_like.ones(2, requires_grad=True)
+    hidden = x * 2
+    y = cube(torch_like).apply(hidden)
+    hidden.detach_()
+    y.sum().backward()
+    assert_equal(x.grad, [24.0, 24.0])
+
+
 @pytest.mark.catalogue("RG09", priority=2)
 def test_attributes_of_the_context_are_not_freed(torch_like: Any) -> None:
     x = torch_like.tensor([1.0, 2.0], requires_grad=True)

@@ -194,6 +194,18 @@ def test_float16_graphs_are_freed_checked_and_views_stay_views(torch_like: Any) 
 
 
 @pytest.mark.catalogue("TY06", priority=2)
+def test_hooks_and_retained_gradients_of_float16_tensors(torch_like: Any) -> None:
+    x, seen = torch_like.ones(2, dtype=torch_like.float16, requires_grad=True), []
+    y = x * 3
+    y.register_hook(lambda g: (seen.append(g.dtype), g * 2)[1])
+    y.retain_grad()
+    (y * 5).sum().backward()
+    assert seen == [torch_like.float16]
+    assert_equal(y.grad, [10.0, 10.0])
+    assert_equal(x.grad, [30.0, 30.0])
+
+
+@pytest.mark.catalogue("TY06", priority=2)
 def test_half_is_float16_and_names_itself(torch_like: Any) -> None:
     x = torch_like.tensor([1.5], dtype=torch_like.half)
     assert x.dtype == torch_like.float16
