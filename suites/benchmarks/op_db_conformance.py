@@ -1,0 +1,204 @@
+"""PyTorch's own sample inputs of its operators, run on the tape: values, dtypes, shapes and gradients beside PyTorch's.
+
+Run it: ``python suites/benchmarks/op_db_conformance.py [NAME ...] [--every] [--show N]``. The names are those of
+``torch.testing._internal.common_methods_invocations.op_db``; without any, all operators that support autograd. Every sample
+is run on both with the same cotangents. A sample fails if the tape raises where PyTorch does not, or if a shape, a dtype, a
+missing gradient or a number differs: by more than half of the digits of a float64, relative to the largest element, which no
+order of summation explains. The exit code is 1 if any failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import reference_impl
+import reference_impl.nn.functional
+
+HALF_THE_DIGITS = 2.0**-26
+MOST_SAMPLES = 80
+UNKNOWN_DTYPES = {torch.bfloat16, torch.complex64, torch.complex128}
+
+# Operators whose samples come in another order than the function takes them, and methods and properties.
+ADAPTED: dict[str, Callable[..., Any]] = {
+    "einsum": lambda operands, equation: reference_impl.einsum(equation, *operands),
+    "where": lambda x, condition, other: reference_impl.where(condition, x, other),
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "H": lambda x: x.H,
+    "mH": lambda x: x.mH,
+    "double": lambda x, **more: x.double(),
+    "float": lambda x, **more: x.float(),
+    "__rsub__": lambda x, y: y - x if not isinstance(y, reference_impl.Tensor) else reference_impl.sub(y, x),
+    "__rmul__": lambda x, y: y * x,
+    "__radd__": lambda x, y: y + x,
+    "__rdiv__": lambda x, y: y / x,
+    "__rpow__": lambda x, y: y**x,
+    "__rmatmul__": lambda x, y: y @ x,
+    "__getitem__": lambda x, *index: x[index[0] if len(index) == 1 else index],
+}
+
+
+class Unsupported(Exception):
+    """The sample has something that the tape knows nothing of: a complex number, a device."""
+
+
+def function_named(name: str) -> Callable[..., Any] | None:
+    """The tape's function or method of that name; None if it has none."""
+    if name in ADAPTED:
+        return ADAPTED[name]
+    found: Any = reference_impl
+    for part in name.removeprefix("torch.").split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        found = getattr(reference_impl.Tensor, name, None)
+    return found if callable(found) else None
+
+
+def translated(value: Any) -> Any:
+    """The value of a sample for the tape: tensors copied, dtypes by name."""
+    if isinstance(value, torch.Tensor):
+        if value.dtype in UNKNOWN_DTYPES or value.is_sparse:
+            raise Unsupported(str(value.dtype))
+        copy = reference_impl.Tensor(value.detach().numpy().copy())
+        return copy.requires_grad_() if value.requires_grad else copy
+    if isinstance(value, torch.dtype):
+        if value in UNKNOWN_DTYPES:
+            raise Unsupported(str(value))
+        return getattr(reference_impl, str(value).removeprefix("torch."))
+    if isinstance(value, (torch.device, torch.layout, torch.memory_format, torch.Generator)):
+        raise Unsupported(type(value).__name__)
+    if isinstance(value, (list, tuple)):
+        items = [translated(v) for v in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, dict):
+        return {k: translated(v) for k, v in value.items()}
+    return value
+
+
+def tensors_in(value: Any, kind: type) -> Iterator[Any]:
+    """All tensors of a nested structure, in order."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors_in(item, kind)
+    elif isinstance(value, dict):
+        yield from tensors_in(list(value.values()), kind)
+
+
+def outcome(T: Any, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """Values of all outputs and gradients of all inputs that require grad, as copies."""
+    outputs = list(tensors_in([function(*args, **kwargs)], T.Tensor))
+    inputs = [x for x in tensors_in([list(args), kwargs], T.Tensor) if x.requires_grad]
+    values = [np.array(y.detach().numpy()) for y in outputs]
+    roots = [y for y in outputs if y.requires_grad]
+    if not roots or not inputs:
+        return values, None
+    rng = np.random.default_rng(0)
+    cotangents = [T.tensor(rng.uniform(0.5, 1.5, tuple(y.shape)), dtype=y.dtype) for y in roots]
+    grads = T.autograd.grad(roots, inputs, cotangents, allow_unused=True)
+    return values, [None if g is None else np.array(g.detach().numpy()) for g in grads]
+
+
+def difference(what: str, ours: Any, theirs: Any) -> str:
+    """How an array of the tape differs from PyTorch's, in words; "" if it does not."""
+    if (ours is None) != (theirs is None):
+        return f"{what} is {'None' if ours is None else 'not None'}"
+    if ours is None:
+        return ""
+    if ours.shape != theirs.shape:
+        return f"{what} has shape {ours.shape}, want {theirs.shape}"
+    if ours.dtype != theirs.dtype:
+        return f"{what} has dtype {ours.dtype}, want {theirs.dtype}"
+    if ours.dtype.kind != "f":
+        return "" if np.array_equal(ours, theirs) else f"{what} differs"
+    special = ~np.isfinite(theirs)
+    if not np.array_equal(ours[special], theirs[special], equal_nan=True) or not np.isfinite(ours[~special]).all():
+        return f"{what}: nan or inf elsewhere"
+    size = np.abs(theirs[~special]).max(initial=0.0)
+    gap = np.abs(ours[~special] - theirs[~special]).max(initial=0.0)
+    return f"{what} is off by {gap / size if size else gap:.2g}" if gap > HALF_THE_DIGITS * size else ""
+
+
+def compare(op: Any, function: Callable[..., Any], sample: Any) -> str:
+    """How one sample fails, in words; "" if it agrees.
+
+    Raises:
+        Unsupported: the tape or PyTorch itself cannot take the sample.
+    """
+    args, kwargs = (sample.input, *sample.args), sample.kwargs
+    ours = translated(list(args)), translated(kwargs)
+    try:
+        values, grads = outcome(torch, op.op, args, kwargs)
+    except Exception as error:  # samples that only a device or a build can run
+        raise Unsupported(f"PyTorch: {error}") from error
+    try:
+        with np.errstate(all="ignore"):
+            got, got_grads = outcome(reference_impl, function, *ours)
+    except Exception as error:  # whatever the tape raises is what is looked for
+        return f"{type(error).__name__}: {error}"
+    if len(got) != len(values):
+        return f"{len(got)} outputs, want {len(values)}"
+    if (grads is None) != (got_grads is None):
+        return "gradient " + ("where PyTorch has none" if grads is None else "missing")
+    pairs = [(f"output {i}", a, b) for i, (a, b) in enumerate(zip(got, values, strict=True))]
+    pairs += [(f"gradient {i}", a, b) for i, (a, b) in enumerate(zip(got_grads or (), grads or (), strict=True))]
+    return next((text for text in (difference(*pair) for pair in pairs) if text), "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what failed, operator by operator, and the sums."""
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    parser = argparse.ArgumentParser(description="PyTorch's sample inputs on the tape.")
+    parser.add_argument("names", nargs="*", help="names of op_db; default: all that support autograd")
+    parser.add_argument("--show", type=int, default=2, help="failures shown of each operator")
+    options = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    clean: set[str] = set()
+    dirty: set[str] = set()
+    missing: set[str] = set()
+    counts: collections.Counter[str] = collections.Counter()
+    for op in op_db:
+        if op.name not in options.names if options.names else not op.supports_autograd:
+            continue
+        function = function_named(op.name)
+        if function is None:
+            missing.add(op.name)
+            continue
+        failures = []
+        samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=op.supports_autograd))[:MOST_SAMPLES]
+        for sample in samples:
+            try:
+                text = compare(op, function, sample)
+            except Unsupported:
+                counts["unsupported"] += 1
+                continue
+            counts["failed" if text else "agree"] += 1
+            if text:
+                shapes = [tuple(x.shape) for x in tensors_in([sample.input, *sample.args], torch.Tensor)]
+                failures.append(f"{text[:140]}  [shapes {shapes}, {sample.kwargs}]"[:280])
+        (dirty if failures else clean).add(op.name)
+        if failures:
+            label = f"{op.name} {op.variant_test_name}".strip()
+            print(f"{label}: {len(failures)} of {len(samples)} samples", *failures[: options.show], sep="\n    ")
+    clean -= dirty
+    print(f"missing ({len(missing)}): {' '.join(sorted(missing))}")
+    print(
+        f"{len(clean)} operators agree, {len(dirty)} do not, {len(missing)} are missing; samples: "
+        + ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
+    )
+    return 1 if dirty else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
