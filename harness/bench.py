@@ -8,6 +8,7 @@ workloads come first, each comparison gets an equal share of the time that is le
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import sys
 import time
@@ -22,10 +23,10 @@ from harness.environment import describe_run
 from harness.records import RunInfo, TimingRow
 from harness.timing import Series, Timed, import_seconds, measure, threads_limited
 from harness.workload_adapters import ENGINES, Engine, MissingFramework, load_engine
-from harness.workload_checks import Checked, KnownAnswer, check, known_answer
+from harness.workload_checks import Checked, KnownAnswer, check, known_answer, remembered
 from harness.workloads import PLAIN, QUESTIONS, Array, Input, Workload, select
 
-__all__ = ["DEFAULT_BACKENDS", "BenchResult", "LeftOut", "Progress", "run_bench"]
+__all__ = ["DEFAULT_BACKENDS", "BenchResult", "LeftOut", "Posed", "Progress", "pose", "run_bench"]
 
 DEFAULT_BACKENDS = ("numpy", "reference", "torch", "jax-jit")
 WHATS = QUESTIONS
@@ -87,7 +88,38 @@ class _Question:
 
     inputs: tuple[Input, ...]
     cotangent: Array
-    answer: KnownAnswer
+    work_out: Callable[[], KnownAnswer]
+
+    @functools.cached_property
+    def answer(self) -> KnownAnswer:
+        return self.work_out()
+
+
+@dataclass(frozen=True)
+class Posed:
+    """One question to one engine.
+
+    Attributes:
+        timed: makes a fresh thunk, and checks what it returns.
+        elements: elements of the largest input.
+        digest: hash of the inputs and the cotangent: equal questions have equal ones.
+        to_arrays: copies of what the thunk returned as NumPy arrays.
+    """
+
+    timed: Timed
+    elements: int
+    digest: str
+    to_arrays: Callable[[Any], Sequence[Array]]
+
+
+def pose(workload: Workload, size: int, what: str, engine: Engine, *, dtype: str, seed: int) -> Posed:
+    """The question that `run_bench` asks an engine; the same arguments ask the same at any time and in any process.
+
+    Its known answer is worked out when the first result is checked.
+    """
+    asked = _question(workload, size, _shared(what), dtype=dtype, seed=seed)
+    elements = workload.row_size(size, asked.inputs)
+    return Posed(_timed(engine, workload, what, asked), elements, _digest(asked), engine.to_arrays)
 
 
 def run_bench(
@@ -158,6 +190,7 @@ def run_bench(
                 until = now + (deadline - now) / (len(comparisons) - done)
                 try:
                     asked = question(one.workload, one.size, _shared(one.what))
+                    asked.answer  # noqa: B018  worked out here, before any engine is asked
                 except ValueError as error:
                     book.leave_out("input", "", one, str(error))
                     continue
@@ -300,7 +333,15 @@ def _question(workload: Workload, size: int, what: str = "value", *, dtype: str,
     rng = np.random.default_rng([seed, zlib.crc32(workload.name.encode()), size])
     inputs = workload.make_inputs(size, dtype, rng)
     direction = workload.direction(what, inputs, dtype, rng)
-    return _Question(inputs, direction, known_answer(workload, inputs, direction, dtype=dtype, rng=rng, what=what))
+    work_out = functools.partial(known_answer, workload, inputs, direction, dtype=dtype, rng=rng, what=what)
+    return _Question(inputs, direction, work_out)
+
+
+def _digest(asked: _Question) -> str:
+    hashed = hashlib.sha256()
+    for a in (*asked.inputs, asked.cotangent):
+        hashed.update(np.ascontiguousarray(a).tobytes())
+    return hashed.hexdigest()[:16]
 
 
 def _compare(
@@ -321,7 +362,7 @@ def _compare(
         else:
             able.append(engine)
     engines = able
-    entries = {engine.name: _timed(engine, one, asked) for engine in engines}
+    entries = {engine.name: _timed(engine, one.workload, one.what, asked) for engine in engines}
     found = measure(
         entries,
         rounds=rounds,
@@ -339,13 +380,12 @@ def _compare(
     return found.interrupted
 
 
-def _timed(engine: Engine, one: _Comparison, asked: _Question) -> Timed:
-    answer = asked.answer.value_only() if one.what == "value" else asked.answer
-
+def _timed(engine: Engine, workload: Workload, what: str, asked: _Question) -> Timed:
     def prepare() -> Callable[[], Any]:
-        return engine.prepare(one.workload, asked.inputs, one.what, asked.cotangent)
+        return engine.prepare(workload, asked.inputs, what, asked.cotangent)
 
-    def checked(result: Any) -> Checked:
-        return check(answer, engine.to_arrays(result))
+    def judge(arrays: Sequence[Array]) -> Checked:
+        return check(asked.answer.value_only() if what == "value" else asked.answer, arrays)
 
-    return Timed(prepare, checked)
+    judged = remembered(judge)
+    return Timed(prepare, lambda result: judged(engine.to_arrays(result)))

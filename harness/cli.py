@@ -7,11 +7,13 @@ standard error. `main` is the entry point; `cli` is the click group, for tests.
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,6 +23,7 @@ from harness.cli_options import names, seconds, sizes, unknown
 
 if TYPE_CHECKING:
     from harness.bench import BenchResult
+    from harness.paired import PairedResult
     from harness.records import Run
     from harness.verify import VerifyResult
 
@@ -31,7 +34,7 @@ AGREE, DISAGREE, USAGE, INCONCLUSIVE, BROKEN, INTERRUPTED = 0, 1, 2, 3, 70, 130
 _EXIT_CODES = """\b
 Exit codes:
   0    all agree
-  1    a disagreement that no waiver covers, or a timed value that is wrong
+  1    a disagreement that no waiver covers, a timed value that is wrong, or what --fail-on names
   2    wrong use: an unknown name, a missing framework, an unwritable folder
   3    more inconclusive than --max-inconclusive allows, or nothing compared
   70   Adjudge itself failed
@@ -246,6 +249,41 @@ def verify(
     show_envvar=True,
     help="Folder with ADBench's input files; without it inputs of the same sizes are drawn.",
 )
+@click.option(
+    "--against",
+    metavar="REV",
+    help="Compare this checkout with a git revision, in paired fresh processes.  [backends: reference]",
+)
+@click.option(
+    "--against-python",
+    metavar="FILE",
+    help="Compare this environment with that of another Python executable; with --against it runs that revision.",
+)
+@click.option(
+    "--pairs", type=click.IntRange(5, 1000), default=10, show_default=True, help="Pairs of processes of a comparison."
+)
+@click.option(
+    "--gate",
+    "gate_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="TOML file of thresholds and accepted changes of single series.",
+)
+@click.option(
+    "--fail-on",
+    metavar="NAMES",
+    callback=names("reason", lambda: ("counts", "slower", "cannot-tell", "nothing")),
+    help="What of a comparison ends with exit code 1: counts, slower, cannot-tell, nothing."
+    "  [default: counts,slower; counts alone where the variable CI is set, as on shared runners]",
+)
+@click.option(
+    "--hang",
+    metavar="TIME",
+    callback=seconds,
+    default="60s",
+    show_default=True,
+    help="A process of a comparison that does not answer for so long is stopped.",
+)
 @_SEED
 @_OUT
 @_NO_REPORT
@@ -261,11 +299,19 @@ def bench(
     rounds: int,
     threads: int,
     adbench: str | None,
+    against: str | None,
+    against_python: str | None,
+    pairs: int,
+    gate_file: str | None,
+    fail_on: tuple[str, ...] | None,
+    hang: float,
     seed: int,
     out: str,
     no_report: bool,
 ) -> NoReturn:
     """Time values and gradients of named workloads, only where they are right.
+
+    With --against it says of each of them: slower, faster, no change, or cannot tell.
 
     \b
     Examples:
@@ -273,7 +319,17 @@ def bench(
       adjudge bench --workloads logsumexp,mlp --backends reference,torch --what gradient
       adjudge bench --workloads 'gmm*' --adbench ~/adbench/data
       adjudge bench --families objectives --backends reference,torch
+      adjudge bench --against main --workloads chain,mlp_step --fail-on counts,slower
     """
+    if against is not None or against_python is not None:
+        code = _bench_against(
+            against, against_python, names=_workloads(workloads, adbench, families), families=families, sizes=sizes, chosen=chosen, what=what,
+            dtype=dtype, budget=budget, threads=threads, adbench=adbench, pairs=pairs, gate_file=gate_file,
+            fail_on=fail_on, hang=hang, seed=seed, out=out,
+        )  # fmt: skip
+        if not no_report:
+            _make_report(out)
+        raise click.exceptions.Exit(code)
     from harness.bench import DEFAULT_BACKENDS, WHATS, run_bench
     from harness.progress import Live
     from harness.records import Run
@@ -553,7 +609,91 @@ def _workloads(text: str | None, adbench: str | None, families: tuple[str, ...])
     return names
 
 
-def _tell_left_out(result: BenchResult) -> None:
+def _bench_against(
+    against: str | None,
+    against_python: str | None,
+    *,
+    names: list[str] | None,
+    families: tuple[str, ...],
+    sizes: tuple[int, ...] | None,
+    chosen: tuple[str, ...] | None,
+    what: tuple[str, ...] | None,
+    dtype: str,
+    budget: float,
+    threads: int,
+    adbench: str | None,
+    pairs: int,
+    gate_file: str | None,
+    fail_on: tuple[str, ...] | None,
+    hang: float,
+    seed: int,
+    out: str,
+) -> int:
+    """Compare, keep the rows, say what changed; return the exit code."""
+    from harness.bench import DEFAULT_BACKENDS, WHATS
+    from harness.gate import Gate, GateError, load
+    from harness.paired import BrokenSide, Limits, compare_sides, environments, revisions
+    from harness.progress import Live
+
+    try:
+        gate = load(gate_file) if gate_file else Gate()
+    except GateError as error:
+        raise _Failed(f"--gate: {error}") from None
+    default = ("reference",) if against_python is None else DEFAULT_BACKENDS
+    backends = _usable(chosen, default, beside=("numpy", "reference"))
+    _check_out(out)
+    limits = Limits(pairs=pairs, threads=threads, hang_seconds=hang, threshold=gate.threshold)
+    both = environments(str(against_python)) if against is None else revisions(against, python=against_python)
+    try:
+        with both as (before, after), Live("comparing") as live:
+            click.echo(f"before: {before.label}, after: {after.label}", err=True)
+            result = compare_sides(
+                before, after, workloads=names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype,
+                budget_seconds=budget, limits=limits, seed=seed, adbench=adbench, progress=live.bench,
+                command=_command(),
+            )  # fmt: skip
+    except BrokenSide as error:
+        raise _Failed(f"--against: {error}") from None
+    result = replace(result, comparisons=gate.accept(result.comparisons))
+    _keep_comparison(out, result)
+    for entry in gate.expired():
+        click.echo(f"expired on {entry.expires}: the acceptance of {entry.series} ({entry.reason})", err=True)
+    _tell_left_out(result)
+    return _against_code(result, fail_on or (("counts",) if os.environ.get("CI") else ("counts", "slower")))
+
+
+def _keep_comparison(out: str, result: PairedResult) -> None:
+    from harness.gate import describe
+    from harness.records import Run
+
+    paths = _write(out, Run(result.info, timings=result.timings, comparisons=result.comparisons))
+    order = ("slower", "faster", "cannot tell", "no change")
+    for row in sorted(result.comparisons, key=lambda row: order.index(row.verdict)):
+        click.echo(describe(row))
+    counts = ", ".join(f"{n} {v}" for v in order if (n := sum(row.verdict == v for row in result.comparisons)))
+    click.echo(f"{len(result.comparisons)} series: {counts or 'nothing was compared'}")
+    if result.comparisons:
+        click.echo(
+            "(intervals: 95 % each; slower and faster: at most 1 % false over all series together, by Holm's rule)"
+        )
+    for path in paths:
+        click.echo(f"rows: {path}")
+
+
+def _against_code(result: PairedResult, fail_on: tuple[str, ...]) -> int:
+    from harness.gate import failures
+
+    if result.info.interrupted:
+        return INTERRUPTED
+    found = failures(result.comparisons, fail_on)
+    for line in found:
+        click.echo(f"failed: {line}", err=True)
+    if found or any(item.kind == "refused" for item in result.left_out):
+        return DISAGREE
+    return AGREE if result.comparisons else INCONCLUSIVE
+
+
+def _tell_left_out(result: BenchResult | PairedResult) -> None:
     for item in result.left_out:
         if item.kind != "budget":
             click.echo(f"{item.kind}: {item}", err=True)
@@ -623,19 +763,27 @@ def _lacking_for_reports() -> list[str]:
     return [name for name in _REPORT_PACKAGES if importlib.util.find_spec(name) is None]
 
 
-def _keep(out: str, run: Run) -> None:
-    """Write the rows, then print the summary."""
+def _write(out: str, run: Run) -> tuple[str, ...]:
+    """Write the rows and return the paths."""
     from harness.records import RecordError, write_run
 
     before = signal.getsignal(signal.SIGINT)
     # Whoever presses Ctrl-C presses it twice; the second must not cost the rows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        paths = write_run(out, run.info, verdicts=run.verdicts or None, timings=run.timings or None)
+        return write_run(
+            out, run.info, verdicts=run.verdicts or None, timings=run.timings or None,
+            comparisons=run.comparisons or None,
+        )  # fmt: skip
     except RecordError as error:
         raise _Failed(str(error)) from None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _keep(out: str, run: Run) -> None:
+    """Write the rows, then print the summary."""
+    paths = _write(out, run)
     if _lacking_for_reports():
         click.echo(f"{run.info.programs:,} programs, {len(run.verdicts):,} verdicts, {len(run.timings):,} timings")
     elif paths:

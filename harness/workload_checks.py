@@ -7,7 +7,7 @@ the bound follows from the inputs, the dtype and the number of terms of the long
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.workloads import PLAIN, Array, Input, Workload
 
-__all__ = ["Checked", "KnownAnswer", "check", "known_answer"]
+__all__ = ["Checked", "KnownAnswer", "check", "known_answer", "remembered"]
 
 # Errors of t roundings add up like a random walk: beyond LAMBDA sqrt(t) unit roundoffs with a probability of less than
 # 2 exp(-LAMBDA**2 / 2) for each element. Source: Higham, Mary, A new approach to probabilistic rounding error analysis,
@@ -129,6 +129,30 @@ def check(answer: KnownAnswer, arrays: Sequence[Array]) -> Checked:
     if not elements:
         return Checked("nothing was compared: all arrays are empty")
     return Checked("", error, over)
+
+
+def remembered(judge: Callable[[Sequence[Array]], Checked]) -> Callable[[Sequence[Array]], Checked]:
+    """A check that answers at once for arrays that equal, bit for bit but for the sign of zero, those it found right last.
+
+    Most backends compute the same in every sample, and holding a large result against its bound takes longer than timing it.
+    """
+    last: tuple[Sequence[Array], Checked] | None = None
+
+    def again(arrays: Sequence[Array]) -> Checked:
+        nonlocal last
+        if last is not None and _same(arrays, last[0]):
+            return last[1]
+        found = judge(arrays)
+        last = None if found.reason else (arrays, found)
+        return found
+
+    return again
+
+
+def _same(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    return len(a) == len(b) and all(
+        x.dtype == y.dtype and x.shape == y.shape and bool((x == y).all()) for x, y in zip(a, b, strict=True)
+    )
 
 
 def _evaluate(workload: Workload, inputs: Sequence[Input], cotangent: Array, what: str) -> list[Exact]:
