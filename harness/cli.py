@@ -260,7 +260,7 @@ def verify(
     help="Compare this environment with that of another Python executable; with --against it runs that revision.",
 )
 @click.option(
-    "--pairs", type=click.IntRange(5, 1000), default=10, show_default=True, help="Pairs of processes of a comparison."
+    "--pairs", type=click.IntRange(5, 1000), default=8, show_default=True, help="Pairs of processes of a comparison."
 )
 @click.option(
     "--gate",

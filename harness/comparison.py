@@ -3,7 +3,8 @@
 The unit is a pair of fresh processes, one of each side, that took turns in short blocks (before, after, after, before, ...).
 Within a pair the log ratio is the median over such rounds, so that whatever slows the machine for a while falls on both
 sides. Between pairs it differs by what differs between any two processes (layout of memory, hash seeds), so pairs are what
-the bootstrap draws. `decide` answers for one series, `holm` corrects over all series of a report.
+the bootstrap draws first, and rounds within them second. `decide` answers for one series, `holm` corrects over all series
+of a report.
 
 >>> [round(p, 3) for p in holm([0.01, 0.2, 0.02])]
 [0.03, 0.2, 0.04]
@@ -123,7 +124,8 @@ def estimate(pairs: Sequence[PairTimes], *, series: int = 1, control: bool = Fal
     ]
     x = np.array([np.median(rounds) for rounds in found], dtype=np.float64)
     n, logs = len(x), tuple(x.tolist())
-    weights = _weights(found)
+    noise = _within(found)
+    weights = 1 / (_BETWEEN**2 + noise**2)
     if n < LEAST_PAIRS:
         ratio = math.exp(float(np.average(x, weights=weights))) if n else math.nan
         return Estimate(ratio, math.nan, math.nan, 1.0, math.nan, math.inf, logs)
@@ -131,7 +133,7 @@ def estimate(pairs: Sequence[PairTimes], *, series: int = 1, control: bool = Fal
     mean, error = float(middles[0]), float(errors[0])
     if error == 0:  # a clock that shows the same in every pair has told nothing about its noise
         return Estimate(math.exp(mean), math.exp(mean), math.exp(mean), 1.0, 0.0, math.inf, logs)
-    draws = np.sort(_studentised(x, weights, mean, max(_RESAMPLES, math.ceil(4 * series / ALPHA))))
+    draws = np.sort(_studentised(x, noise, weights, mean, max(_RESAMPLES, math.ceil(4 * series / ALPHA))))
     at_least = len(draws) - int(np.searchsorted(draws, abs(mean) / error, side="left"))
     reach = error * float(np.quantile(draws, LEVEL))
     return Estimate(
@@ -241,12 +243,12 @@ def _times(seconds: Sequence[float]) -> Floats:
     return np.where(np.isfinite(x) & (x > 0), x, np.nan)
 
 
-def _weights(rounds: Sequence[Floats]) -> Floats:
-    """Weights of the pairs: one over the variance that their number of rounds lets expect. A pair that a busy machine gave
-    three rounds counts less than one of a hundred."""
+def _within(rounds: Sequence[Floats]) -> Floats:
+    """Standard error of each pair's median, from the spread of rounds that is usual over all pairs: a pair that a busy
+    machine gave three rounds is less certain than one of a hundred, whatever its three say."""
     spreads = [float(r.std(ddof=1)) for r in rounds if len(r) > 1]
-    within = 1.25 * float(np.median(spreads)) if spreads else 0.0  # of a median, with normal noise
-    return np.array([1 / (_BETWEEN**2 + within**2 / len(r)) for r in rounds], dtype=np.float64)
+    usual = 1.25 * float(np.median(spreads)) if spreads else 0.0  # of a median, with normal noise
+    return np.array([usual / math.sqrt(len(r)) for r in rounds], dtype=np.float64)
 
 
 def _weighted(x: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -258,10 +260,15 @@ def _weighted(x: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return mean, np.sqrt(variance)
 
 
-def _studentised(x: Floats, weights: Floats, mean: float, resamples: int) -> Floats:
-    """Absolute studentised means of bootstrap samples around the mean, one a resample."""
-    picks = np.random.default_rng(len(x)).integers(0, len(x), size=(resamples, len(x)))
-    means, errors = _weighted(x[picks], weights[picks])
+def _studentised(x: Floats, noise: Floats, weights: Floats, mean: float, resamples: int) -> Floats:
+    """Absolute studentised means of bootstrap samples around the mean, one a resample.
+
+    Two levels are drawn: pairs, and within each drawn pair what its median owes to its rounds. Drawing few pairs alone would
+    often draw one of them again and again, which has no spread, and would then see nothing.
+    """
+    rng = np.random.default_rng(len(x))
+    picks = rng.integers(0, len(x), size=(resamples, len(x)))
+    drawn = x[picks] + noise[picks] * rng.standard_normal(picks.shape)
+    means, errors = _weighted(drawn, weights[picks])
     gap = np.abs(means - mean)
-    # A sample of one pair drawn again and again has no spread; the widest answer is the safe one.
     return np.asarray(np.divide(gap, errors, out=np.full_like(gap, np.inf), where=errors > 0), dtype=np.float64)

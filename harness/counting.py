@@ -15,7 +15,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ def _count(thunk: Thunk) -> dict[str, int]:
         nonlocal calls
         if event == "call":
             calls += 1
-            tape.enter(frame.f_code)
+            tape.enter(frame)
         elif event == "c_call":
             calls += 1
         elif event == "return" and frame.f_code is tape.node:
@@ -129,21 +129,23 @@ class _Tape:
         primitives = sys.modules.get("reference_impl.primitives")
         tensor = sys.modules.get("reference_impl.tensor")
         self.node: CodeType | None = None
-        self.bodies: set[CodeType] = set()
+        self.ops: set[CodeType] = set()
         self.rules: set[CodeType] = set()
         if primitives is not None and tensor is not None:
             self.node = tensor.Node.__init__.__code__
+            self.ops = _ops()
             for p in primitives.PRIMITIVES.values():
-                self.bodies |= _codes(p.body)
                 for rule in p.rules:
                     self.rules |= _codes(rule.function)
+                self.rules |= _codes(getattr(p, "add_into", None))  # what runs in a rule's place
         self.nodes = self.primitive_calls = self.vjp_calls = 0
         self.saved: dict[int, np.ndarray[Any, Any]] = {}  # by identity; held, so that no address is used twice
 
-    def enter(self, code: CodeType) -> None:
-        if code in self.bodies:
-            self.primitive_calls += 1
-        elif code in self.rules:
+    def enter(self, frame: FrameType) -> None:
+        if frame.f_code in self.ops:
+            # An op may hand on to another form of itself; that is one call.
+            self.primitive_calls += frame.f_back is None or frame.f_back.f_code not in self.ops
+        elif frame.f_code in self.rules:
             self.vjp_calls += 1
 
     def keep(self, node: Any) -> None:
@@ -163,6 +165,19 @@ class _Tape:
             "vjp_calls": self.vjp_calls,
             "saved_bytes": sum(a.nbytes for a in self.saved.values()),
         }
+
+
+def _ops() -> set[CodeType]:
+    """The code of every op: the functions of the tape's modules and of its tensors that carry their primitive."""
+    found: set[CodeType] = set()
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "reference_impl":
+            spaces = [vars(module), *(vars(v) for v in vars(module).values() if isinstance(v, type))]
+            for space in spaces:
+                for value in list(space.values()):
+                    if hasattr(value, "primitive") and isinstance(value, FunctionType):
+                        found |= _codes(value)
+    return found
 
 
 def _codes(function: Any) -> set[CodeType]:

@@ -26,6 +26,7 @@ from typing import Any
 
 from harness.bench import WHATS, LeftOut, Progress
 from harness.comparison import (
+    LEAST_PAIRS,
     LEAST_ROUNDS,
     THRESHOLD,
     PairTimes,
@@ -52,11 +53,11 @@ __all__ = [
     "series_name",
 ]
 
-PAIRS = 10
+PAIRS = 8
 BLOCK_SECONDS = 2e-3
 HANG_SECONDS = 60.0
 _LEAST_SHARE_SECONDS = 0.05
-_MOST_ROUNDS = 400
+MOST_ROUNDS = 400
 
 _WORKER = Path(__file__).with_name("paired_worker.py")
 _PACKAGES = ("harness", "reference_impl")
@@ -87,6 +88,7 @@ class Limits:
 
     Attributes:
         pairs: pairs of processes.
+        rounds: most rounds of a pair, of two blocks a side; time ends most of them before.
         threads: threads of every backend.
         block_seconds: about how long a process is timed before it is the other's turn.
         hang_seconds: a process that does not answer for so long is taken to hang.
@@ -94,6 +96,7 @@ class Limits:
     """
 
     pairs: int = PAIRS
+    rounds: int = MOST_ROUNDS
     threads: int = 1
     block_seconds: float = BLOCK_SECONDS
     hang_seconds: float = HANG_SECONDS
@@ -268,15 +271,22 @@ class _Run:
         self.seed, self.adbench, self.deadline, self.progress = seed, adbench, deadline, progress
         self.missing: list[LeftOut] = []
         self.hashes: dict[str, str] = {}
+        self.starting = 0.0  # seconds that starting and preparing took in the pair at hand
 
     def measure(self) -> None:
-        for number in range(self.limits.pairs):
+        number, planned = 0, self.limits.pairs
+        while number < planned:
             now = time.perf_counter()
             if now >= self.deadline:
                 break
-            self.progress(number, self.limits.pairs, f"pair {number + 1} of {self.limits.pairs}")
-            self._pair(number, now + (self.deadline - now) / (self.limits.pairs - number))
-        self.progress(self.limits.pairs, self.limits.pairs, "done")
+            self.progress(number, planned, f"pair {number + 1} of {planned}")
+            self.starting = 0.0
+            self._pair(number, now + (self.deadline - now) / (planned - number))
+            number += 1
+            # Where a busy machine makes the start of processes slow, fewer pairs with more rounds say more.
+            fit = (self.deadline - time.perf_counter()) / max(2 * self.starting, 1e-9)
+            planned = min(planned, max(LEAST_PAIRS + 1, number + int(min(fit, planned))))
+        self.progress(planned, planned, "done")
 
     def _pair(self, number: int, until: float) -> None:
         """One pair of processes; after one that hangs or dies another is started for the series that are left."""
@@ -297,6 +307,7 @@ class _Run:
                     one.dead = str(error)
 
     def _start(self, number: int, stack: contextlib.ExitStack) -> tuple[_Process, _Process] | None:
+        started = time.perf_counter()
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         core = cores[number % len(cores)] if cores and self.limits.threads == 1 else None
         both = [self.before, self.after]
@@ -334,6 +345,7 @@ class _Run:
                     times.engine = tuple(answer["engines"][one.backend])
                 elif not one.dead:
                     one.dead, one.kind = f"the backend {one.backend} is missing", "missing"
+        self.starting += time.perf_counter() - started
         return made[id(self.before)], made[id(self.after)]
 
     def _series(self, number: int, one: _Series, workers: tuple[_Process, _Process], until: float) -> None:
@@ -344,6 +356,7 @@ class _Run:
             "key": one.name, "workload": one.workload.name, "size": one.size, "what": one.what, "backend": one.backend,
             "dtype": one.dtype, "seed": self.seed, "adbench": self.adbench, "block_seconds": self.limits.block_seconds,
         }  # fmt: skip
+        started = time.perf_counter()
         try:
             prepared = [
                 self._ask(one, place, workers, "prepare", trusted=one.sides[place].trusted, **words) for place in (0, 1)
@@ -358,6 +371,7 @@ class _Run:
             if number < 2:  # twice, to tell what is deterministic
                 for place in (0, 1):
                     one.sides[place].counts.append(self._ask(one, place, workers, "count", key=one.name)["counts"])
+            self.starting += time.perf_counter() - started
             self._take_turns(number, one, workers, until)
         except _Skip as error:
             one.dead = str(error)
@@ -366,7 +380,7 @@ class _Run:
         found: tuple[list[float], list[float]] = ([], [])
         turns = (0, 1, 1, 0) if number % 2 == 0 else (1, 0, 0, 1)
         rounds = 0
-        while rounds < LEAST_ROUNDS or (rounds < _MOST_ROUNDS and time.perf_counter() < until):
+        while rounds < LEAST_ROUNDS or (rounds < self.limits.rounds and time.perf_counter() < until):
             for place in turns:
                 answer = self._ask(one, place, workers, "block", key=one.name, calls=one.calls)
                 wall, cpu, waited = (answer[k] / one.calls for k in ("wall", "cpu", "waited"))
@@ -374,7 +388,7 @@ class _Run:
                 times.wall.append(wall)
                 times.cpu.append(cpu)
                 times.waited.append(waited)
-                times.rounds.append(2 * rounds + len(found[place]) % 2 + 2 * _MOST_ROUNDS * number)
+                times.rounds.append(2 * rounds + len(found[place]) % 2 + 2 * self.limits.rounds * number)
                 times.processes.append(2 * number + place)
                 times.error = max(times.error, answer["error"])
                 found[place].append(on_core(wall, cpu, waited) if one.waiting_known else wall)

@@ -3,22 +3,25 @@
 Each function takes rows (a list of `VerdictRow` or `TimingRow`, or the DataFrame that `verdict_frame` or `timing_frame`
 made of them) and returns a new DataFrame with a plain index. A table of no rows has its columns and no lines.
 
-In the tables `label` is the backend with its mode where that is not in its name: "torch", "jax jit".
+In the tables `label` is the backend with its mode where that is not in its name, and with the revision where a run has
+several: "torch", "jax jit", "reference @0123456789".
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.records import VERDICTS, TimingRow, VerdictRow, columns
+from harness.records import VERDICTS, ComparisonRow, TimingRow, VerdictRow, columns
 from reports.statistics import ratio, spread
 
 __all__ = [
     "backend_ratios",
+    "comparison_table",
     "disagreements",
     "error_quantiles",
     "gradient_ratios",
@@ -33,6 +36,7 @@ __all__ = [
 
 Verdicts = Sequence[VerdictRow] | pd.DataFrame
 Timings = Sequence[TimingRow] | pd.DataFrame
+Comparisons = Sequence[ComparisonRow] | pd.DataFrame
 
 QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "largest": 1.0}
 
@@ -199,21 +203,63 @@ def backend_ratios(rows: Timings, *, baseline: str) -> pd.DataFrame:
     return _ratios(frame.loc[frame["label"] != baseline], frame.loc[frame["label"] == baseline], keys, "label")
 
 
+def comparison_table(rows: Comparisons) -> pd.DataFrame:
+    """One line for each series that was compared, what changed first.
+
+    Columns: run_id, series, before, after, verdict, reason, change, low, high (relative, 95 %), p_adjusted, threshold,
+    smallest_effect, control (relative), before_seconds, after_seconds, pairs, blocks, clock, counts, changed_counts,
+    accepted.
+    """
+    frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows, ComparisonRow)
+    keep = ["run_id", "series", "before", "after", "verdict", "reason", "p_adjusted", "threshold", "smallest_effect"]
+    table = frame[keep].assign(
+        change=frame["ratio"] - 1,
+        low=frame["low"] - 1,
+        high=frame["high"] - 1,
+        control=frame["control_ratio"] - 1,
+        before_seconds=frame["before_seconds"],
+        after_seconds=frame["after_seconds"],
+        pairs=[len(logs) for logs in frame["log_ratios"]],
+        blocks=frame["blocks"],
+        clock=frame["clock"],
+        counts=frame["counts"],
+        changed_counts=[
+            _changed_counts(b, a) for b, a in zip(frame["counts_before"], frame["counts_after"], strict=True)
+        ],
+        accepted=frame["accepted"],
+    )
+    order = table["verdict"].map(
+        {verdict: i for i, verdict in enumerate(("slower", "faster", "cannot tell", "no change"))}
+    )
+    return table.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _changed_counts(before: str, after: str) -> str:
+    """The counts that differ, memory at its peak aside, such as "tape_nodes 20 -> 21"."""
+    old, new = json.loads(before), json.loads(after)
+    names = [name for name in old if name in new and old[name] != new[name] and not name.startswith("peak")]
+    return ", ".join(f"{name} {old[name]:,} -> {new[name]:,}" for name in names)
+
+
 def lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The lines of a table as dictionaries."""
     return [{str(k): v for k, v in line.items()} for line in table.to_dict("records")]
 
 
-def _frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow]) -> pd.DataFrame:
+def _frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow] | type[ComparisonRow]) -> pd.DataFrame:
     frame = pd.DataFrame({c.name: [getattr(row, c.name) for row in rows] for c in columns(row_type)})
-    frame["label"] = [
-        row.backend if row.mode in ("", "eager") or row.mode in row.backend else f"{row.backend} {row.mode}"
-        for row in rows
-    ]
+    frame["label"] = [_label(row) for row in rows]
     if not rows:  # an empty column has no dtype of its own to infer
         kinds = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
         frame = frame.astype({c.name: kinds[c.type] for c in columns(row_type) if c.type in kinds} | {"label": "str"})
     return frame
+
+
+def _label(row: Any) -> str:
+    name = row.backend if row.mode in ("", "eager") or row.mode in row.backend else f"{row.backend} {row.mode}"
+    # Two revisions of one run are two things that were timed.
+    revision = getattr(row, "revision", "")
+    return f"{name} @{revision}" if revision else name
 
 
 def _count_verdicts(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
