@@ -323,7 +323,8 @@ def bench(
     """
     if against is not None or against_python is not None:
         code = _bench_against(
-            against, against_python, names=_workloads(workloads, adbench, families), families=families, sizes=sizes, chosen=chosen, what=what,
+            against, against_python, names=_workloads(workloads, adbench, families), families=families, sizes=sizes,
+            chosen=chosen, what=what,
             dtype=dtype, budget=budget, threads=threads, adbench=adbench, pairs=pairs, gate_file=gate_file,
             fail_on=fail_on, hang=hang, seed=seed, out=out,
         )  # fmt: skip
@@ -648,8 +649,9 @@ def _bench_against(
         with both as (before, after), Live("comparing") as live:
             click.echo(f"before: {before.label}, after: {after.label}", err=True)
             result = compare_sides(
-                before, after, workloads=names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype,
-                budget_seconds=budget, limits=limits, seed=seed, adbench=adbench, progress=live.bench,
+                before, after, workloads=names, families=families, backends=backends, sizes=sizes,
+                what=what or WHATS, dtype=dtype, budget_seconds=budget, limits=limits, seed=seed, adbench=adbench,
+                progress=live.bench,
                 command=_command(),
             )  # fmt: skip
     except BrokenSide as error:

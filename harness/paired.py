@@ -242,6 +242,9 @@ def compare_sides(
         for backend in backends
     ]
     series = [one for _, one in sorted(ranked, key=lambda pair: pair[0])]
+    for one in series:
+        if reason := one.workload.lacking(one.backend, one.size, one.what):
+            one.dead, one.kind = reason, "unsupported"
     run = _Run(before, after, series, limits, seed, adbench, started + budget_seconds, progress or (lambda *_: None))
     interrupted = False
     try:
