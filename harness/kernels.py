@@ -55,6 +55,8 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("getitem_adjoint", "zeros_like", "to"), EXACT),
     **dict.fromkeys(("scatter_add", "index_add"), SUM),
     "scaled": "gamma_4 |y|",
+    **dict.fromkeys(("convolution", "convolution_input", "convolution_weight"), SUM),
+    "first_largest": EXACT,
 }
 
 

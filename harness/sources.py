@@ -32,6 +32,7 @@ from harness.cases import Array, Case
 from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
+from harness.vocabulary.layers import LAYERS
 
 __all__ = ["FRAMEWORKS", "spelled", "to_source"]
 
@@ -356,9 +357,12 @@ def _torch_spelling() -> dict[str, Speller]:
             f"torch.gather({args[0]}, {params['dim']}, {_index(indices, params['index'])})"
         ),
         "einsum": _einsum("torch.einsum"),
+        "embedding": lambda args, params, specs: (
+            f"torch.nn.functional.embedding({_index(indices, params['index'])}, {args[0]})"
+        ),
         "multi_dot": _joining("torch.linalg.multi_dot"),
         **{op: _keywords(f"torch.linalg.{op}", op) for op in ("cross", "vecdot")},
-        **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear",)},
+        **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear", *LAYERS)},
     }
 
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from harness.backends import basic_index, missing_ops, straighten
+from harness.backends import basic_index, jax_layers, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 
@@ -221,6 +221,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "cross": lambda a, b, *, dim=-1: jnp.cross(a, b, axis=dim),
     "cdist": _cdist,
     "bilinear": _bilinear,
+    **jax_layers.OPS,
 }
 
 CONVENTIONS: dict[str, str] = {

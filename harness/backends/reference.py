@@ -20,6 +20,7 @@ import reference_impl
 from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
+from harness.vocabulary.layers import LAYERS
 
 __all__ = ["CONVENTIONS", "OPS", "ReferenceBackend"]
 
@@ -71,6 +72,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "cross": _api.linalg.cross,
     "multi_dot": lambda *xs: _api.linalg.multi_dot(xs),
     "bilinear": _api.nn.functional.bilinear,
+    **{name: getattr(_api.nn.functional, name) for name in LAYERS},
+    "embedding": lambda weight, *, index: _api.nn.functional.embedding(_indices(index, np.shape(index)), weight),
 }
 
 CONVENTIONS: dict[str, str] = {

@@ -19,6 +19,7 @@ import torch
 from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
+from harness.vocabulary.layers import LAYERS
 
 __all__ = ["CONVENTIONS", "OPS", "TorchBackend", "devices", "same_layout", "threads"]
 
@@ -135,6 +136,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "cross": torch.linalg.cross,
     "multi_dot": lambda *xs: torch.linalg.multi_dot(xs),
     "bilinear": torch.nn.functional.bilinear,
+    **{name: getattr(torch.nn.functional, name) for name in LAYERS},
+    "embedding": lambda weight, *, index: torch.nn.functional.embedding(_long(index, np.shape(index)), weight),
 }
 
 CONVENTIONS: dict[str, str] = {
@@ -286,5 +289,6 @@ def _no_warnings() -> Any:
 
 
 def _quiet(program: Program) -> Callable[[], Any]:
-    """A context in which PyTorch's remark on var with too few elements is silent; costs nothing without var."""
-    return _no_warnings if any(i.op == "var" for i in program.instrs) else contextlib.nullcontext
+    """A context without PyTorch's remarks on var of too few elements and on copies that padding "same" makes."""
+    loud = any(i.op == "var" or ("padding", "same") in i.params for i in program.instrs)
+    return _no_warnings if loud else contextlib.nullcontext

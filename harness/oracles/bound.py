@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -222,11 +223,24 @@ def _scatter(name: str) -> Rounding:
     return formula
 
 
+def _products(name: str, args: tuple[Any, ...]) -> int:
+    """How many products one sum of a contraction has, at most."""
+    a: tuple[int, ...] = args[0].shape
+    b: tuple[int, ...] = args[1].shape
+    if name == "convolution":
+        return math.prod(b[1:])
+    if name == "convolution_input":
+        return b[0] * math.prod(b[2:])
+    if name == "convolution_weight":
+        return a[0] * math.prod(a[2:])
+    return 1 if name == "outer" else a[-1]
+
+
 def _contraction(name: str) -> Rounding:
     def formula(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
         a, b = _magnitude(args[0]), _magnitude(args[1])
-        n = 1 if name == "outer" else a.shape[-1]
-        return np.multiply(ENCLOSURES[name](a, b).cells, arb(0, gamma(n + 1, u)))
+        n = _products(name, args)
+        return np.multiply(ENCLOSURES[name](a, b, **params).cells, arb(0, gamma(n + 1, u)))
 
     return formula
 
@@ -320,6 +334,9 @@ _FORMULAE: dict[str, Rounding] = {
     "matmul": _contraction("matmul"),
     "dot": _contraction("dot"),
     "outer": _contraction("outer"),
+    "convolution": _contraction("convolution"),
+    "convolution_input": _contraction("convolution_input"),
+    "convolution_weight": _contraction("convolution_weight"),
     "prod": _relative(0),
     "vector_norm": _norm,
     "var": _var,
@@ -379,11 +396,18 @@ def _multiplied(factor: float) -> Callable[[tuple[Any, ...], Mapping[str, Any], 
     return within
 
 
+def _products_within(name: str) -> Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]:
+    """Each product of a contraction may underflow."""
+    return lambda args, params, largest, eta: arb(0, _products(name, args) * eta)
+
+
 _ONE = arb(1)
+_CONTRACTIONS = ("matmul", "dot", "convolution", "convolution_input", "convolution_weight")
 _WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]] = {
     "vector_norm": _norm_within,
     "var": _var_within,
     "prod": _prod_within,
     "gelu": _multiplied(2.0),
     "hardswish": _multiplied(6.0),
+    **{name: _products_within(name) for name in _CONTRACTIONS},
 }

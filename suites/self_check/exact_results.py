@@ -45,6 +45,7 @@ VOCABULARY = frozenset(
         "getitem index_select gather matmul dot outer getitem_adjoint scatter_add index_add to",
         "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
         "hardswish scaled erf ndtr",
+        "convolution convolution_input convolution_weight first_largest",
     )
     for word in line.split()
 )
@@ -284,6 +285,55 @@ TRUTH |= {
 }
 
 
+def _pairs_of(x_shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, places: Any) -> Any:
+    """The places of x, of the kernel and of the output that meet in one product of a convolution."""
+    for place in np.ndindex(*places):
+        for k in np.ndindex(*kernel):
+            at = tuple(p * s + i * d - b[0] for p, s, i, d, b in zip(place, stride, k, dilation, padding, strict=True))
+            if all(0 <= i < n for i, n in zip(at, x_shape, strict=True)):
+                yield at, k, place
+
+
+def convolved(which: str, a: Any, b: Any, **p: Any) -> Any:
+    """The triple sum of a convolution, term by term; `which` of its three arrays is the result."""
+    settings = {key: p[key] for key in ("stride", "padding", "dilation")}
+    groups = p["groups"]
+    if which == "y":
+        x, w = a, b
+        space, kernel = x.shape[2:], w.shape[2:]
+        rows = zip(space, kernel, *settings.values(), strict=True)
+        places = tuple((n + sum(pad) - d * (k - 1) - 1) // s + 1 for n, k, s, pad, d in rows)
+        result = exact(np.zeros((x.shape[0], w.shape[0], *places)))
+    elif which == "x":
+        t, w = a, b
+        space, kernel, places = p["space"], w.shape[2:], t.shape[2:]
+        result = exact(np.zeros((t.shape[0], groups * w.shape[1], *space)))
+    else:
+        t, x = a, b
+        space, kernel, places = x.shape[2:], p["kernel"], t.shape[2:]
+        result = exact(np.zeros((t.shape[1], x.shape[1] // groups, *kernel)))
+    shape = {"y": lambda: (a.shape[0], b.shape[0], b.shape[1]), "x": lambda: (a.shape[0], a.shape[1], b.shape[1])}
+    n, out, depth = shape.get(which, lambda: (a.shape[0], a.shape[1], b.shape[1] // groups))()
+    for at, k, place in _pairs_of(space, kernel, **settings, places=places):
+        for i, o, c in np.ndindex(n, out, depth):
+            full = (i, o // (out // groups) * depth + c, *at)
+            if which == "y":
+                result[(i, o, *place)] += a[full] * b[(o, c, *k)]
+            elif which == "x":
+                result[full] += a[(i, o, *place)] * b[(o, c, *k)]
+            else:
+                result[(o, c, *k)] += a[(i, o, *place)] * b[full]
+    return result
+
+
+TRUTH |= {
+    "convolution": lambda x, w, **p: convolved("y", x, w, **p),
+    "convolution_input": lambda t, w, **p: convolved("x", t, w, **p),
+    "convolution_weight": lambda t, x, **p: convolved("w", t, x, **p),
+    "first_largest": lambda x: folded(max)(x, dim=-1),
+}
+
+
 def _clamped(v: Any, low: Any, high: Any) -> Any:
     v = v if low is None else max(v, mpmath.mpf(low))
     return v if high is None else min(v, mpmath.mpf(high))
@@ -410,6 +460,17 @@ def tries() -> list[Try]:
     }.items():
         for row in params:
             take(name, m, **row)
+    plain = {"stride": (1,), "padding": ((0, 0),), "dilation": (1,), "groups": 1}
+    spread = {"stride": (2,), "padding": ((1, 2),), "dilation": (2,), "groups": 2}
+    take("convolution", (1, 1, 3), (2, 1, 2), **plain)
+    take("convolution", (1, 2, 4), (2, 1, 2), **spread)
+    take("convolution_input", (1, 2, 2), (2, 1, 2), space=(3,), **plain)
+    take("convolution_input", (1, 2, 3), (2, 1, 2), space=(4,), **spread)
+    take("convolution_weight", (2, 1, 2), (2, 1, 3), kernel=(2,), **plain)
+    take("convolution_weight", (1, 2, 3), (1, 2, 4), kernel=(2,), **spread)
+    square = {"stride": (1, 2), "padding": ((1, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
+    take("convolution", (1, 1, 2, 3), (1, 1, 2, 1), **square)
+    take("first_largest", m)
     return made
 
 

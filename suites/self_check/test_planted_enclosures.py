@@ -83,7 +83,20 @@ DEFECTS = [
     Defect("sign by midpoint", "sign", mapped(lambda c: arb(1) if c.mid() > 0 else arb(-1)), fat=True),
     *[
         Defect(f"{name} drops the radius", name, radius_dropped(name), fat=True)
-        for name in ("exp", "mul", "matmul", "sum", "softmax", "logsumexp", "vector_norm", "pow", "amax", "clamp")
+        for name in (
+            "exp",
+            "mul",
+            "matmul",
+            "sum",
+            "softmax",
+            "logsumexp",
+            "vector_norm",
+            "pow",
+            "amax",
+            "clamp",
+            "convolution",
+            "first_largest",
+        )
     ],
     Defect("square of the ends only", "square", mapped(lambda c: (c.lower() ** 2).union(c.upper() ** 2)), fat=True),
     Defect("cosh of the ends only", "cosh", mapped(lambda c: c.lower().cosh().union(c.upper().cosh())), fat=True),

@@ -35,9 +35,19 @@ PROGRAMS = (24, 400)  # drawn for one op; the second figure where the first show
 POINTS = 8  # of each program
 REFERENCE = backends.get("reference")
 
-IN_PROGRAMS = tuple(name for name, p in PRIMITIVES.items() if p.rules and name in OPS)
-OUTSIDE = tuple(name for name, p in PRIMITIVES.items() if p.rules and name not in OPS)  # adjoints, in-place, casts
-ADJOINTS = {"getitem_adjoint": "getitem", "index_add": "index_select", "scatter_add": "gather", "scaled": "erf"}
+# Primitives that programs use under the name of what is composed of them.
+NAMED_BY = {"convolution": "conv2d", "convolution_input": "conv_transpose1d", "first_largest": "max_pool1d"}
+IN_PROGRAMS = tuple(name for name, p in PRIMITIVES.items() if p.rules and (name in OPS or name in NAMED_BY))
+OUTSIDE = tuple(
+    name for name, p in PRIMITIVES.items() if p.rules and name not in IN_PROGRAMS
+)  # adjoints, in-place, casts
+ADJOINTS = {
+    "getitem_adjoint": "getitem",
+    "index_add": "index_select",
+    "scatter_add": "gather",
+    "convolution_weight": "conv1d",
+    "scaled": "erf",
+}
 
 
 @dataclass
@@ -79,7 +89,8 @@ class Try:
 
 
 @functools.cache
-def drawn_programs(op: str, count: int = PROGRAMS[0]) -> tuple[Program, ...]:
+def drawn_programs(name: str, count: int = PROGRAMS[0]) -> tuple[Program, ...]:
+    op = NAMED_BY.get(name, name)
     found: dict[Program, None] = {}
 
     @seed(count)
@@ -318,7 +329,7 @@ def test_a_planted_rule_shrinks_to_two_instructions(op: str) -> None:
             for a, b in zip(plain.grads, wrong.grads, strict=False)
         )
 
-    company = {op, "mul", "sum", "exp", "gt", "reshape", "sub", "sin"}
+    company = {NAMED_BY.get(op, op), "mul", "sum", "exp", "gt", "reshape", "sub", "sin"}
     smallest = find(
         programs(ops=sorted(company), max_instrs=6),
         differs,

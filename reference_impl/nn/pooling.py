@@ -1,0 +1,271 @@
+"""Pooling, resampling and shuffling of spatial dimensions."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from reference_impl.nn.convolution import sizes_of
+from reference_impl.ops.contraction import matmul
+from reference_impl.ops.convolution import convolution
+from reference_impl.ops.elementwise import div
+from reference_impl.ops.indexing import index_select
+from reference_impl.ops.movement import permute, reshape
+from reference_impl.ops.pooling import first_largest
+from reference_impl.tensor import Tensor
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "interpolate",
+    "max_pool1d",
+    "max_pool2d",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+]
+
+Sizes = tuple[int, ...]
+
+
+def _places(space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> Sizes:
+    """Return how many windows there are; with `ceil_mode` the last may reach over the edge, but not start beyond it."""
+    counts = []
+    for n, k, s, p, d in zip(space, kernel, stride, padding, dilation, strict=True):
+        room = n + 2 * p - d * (k - 1) - 1
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= n + p:
+            count -= 1
+        if count < 1:
+            raise RuntimeError(
+                f"pooling: the input has size {list(space)}, which is too small for a kernel {list(kernel)}"
+            )
+        counts.append(count)
+    return tuple(counts)
+
+
+def _settings(
+    name: str, input: Tensor, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
+) -> tuple[Sizes, Sizes, Sizes, Sizes]:
+    if input.array.ndim not in (rank + 1, rank + 2):
+        raise RuntimeError(f"{name}() Expected {rank + 1}D or {rank + 2}D input tensor, but got {list(input.shape)}")
+    kernel = sizes_of(kernel_size, rank, name, "kernel_size")
+    given = kernel if stride is None or stride == () else sizes_of(stride, rank, name, "stride")
+    pads = sizes_of(padding, rank, name, "padding")
+    for k, p in zip(kernel, pads, strict=True):
+        if p > k // 2 or p < 0:
+            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k}")
+    return kernel, given, pads, sizes_of(dilation, rank, name, "dilation")
+
+
+@functools.lru_cache(maxsize=256)
+def _windows(space: Sizes, places: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Any:
+    """Return the flat positions of every window's elements, (places, kernel); beyond the edge stands the first inside."""
+    grids = []
+    for n, m, k, s, p, d in zip(space, places, kernel, stride, padding, dilation, strict=True):
+        at = np.arange(m)[:, None] * s - p + np.arange(k) * d
+        inside = (at >= 0) & (at < n)
+        first = np.take_along_axis(at, inside.argmax(axis=1)[:, None], axis=1)
+        grids.append(np.where(inside, at, first))
+    flat: Any = 0
+    rank = len(space)
+    for i, (n, grid) in enumerate(zip(space, grids, strict=True)):
+        shape = [1] * (2 * rank)
+        shape[i], shape[rank + i] = grid.shape
+        flat = flat * n + grid.reshape(shape)
+    return flat.reshape(math.prod(places), math.prod(kernel))
+
+
+def _max_pool(
+    name: str, rank: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> Tensor:
+    kernel, given, pads, dilations = _settings(name, input, rank, kernel_size, stride, padding, dilation)
+    lead, space = tuple(input.shape[:-rank]), tuple(input.shape[-rank:])
+    places = _places(space, kernel, given, pads, dilations, ceil_mode)
+    index = _windows(space, places, kernel, given, pads, dilations)
+    flat = reshape(input, shape=(*lead, math.prod(space)))
+    taken = index_select(flat, dim=len(lead), index=index.reshape(-1))
+    largest = first_largest(reshape(taken, shape=(*lead, *index.shape)))
+    out: Tensor = reshape(largest, shape=(*lead, *places))
+    return out
+
+
+def max_pool1d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Tensor:
+    """The largest of each window of (n, c, length) or (c, length); of ties the first gets the gradient.
+
+    Args:
+        stride: the kernel's size by default.
+        padding: places on either side that take no part.
+        ceil_mode: the last window may reach over the edge.
+    """
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Tensor:
+    """The largest of each window of (n, c, height, width); of ties the first, row by row, gets the gradient."""
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def _avg_pool(
+    name: str,
+    rank: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    kernel, given, pads, ones = _settings(name, input, rank, kernel_size, stride, padding)
+    lead, space = tuple(input.shape[:-rank]), tuple(input.shape[-rank:])
+    places = _places(space, kernel, given, pads, ones, ceil_mode)
+    counts: Any = 1
+    behind = []
+    for i, (n, m, k, s, p) in enumerate(zip(space, places, kernel, given, pads, strict=True)):
+        start = np.arange(m) * s - p
+        low, high = (-p, n + p) if count_include_pad else (0, n)
+        sizes = np.minimum(start + k, high) - np.maximum(start, low)
+        counts = counts * sizes.reshape((1,) * i + (m,) + (1,) * (rank - i - 1))
+        behind.append(max((m - 1) * s + k - n - p, 0))
+    if divisor_override is not None:
+        counts = np.array(divisor_override)
+    # A convolution whose weights are ones adds up, and exact products do not round.
+    x = reshape(input, shape=(math.prod(lead), 1, *space))
+    weight = Tensor(np.ones((1, 1, *kernel), input.array.dtype))
+    sums = convolution(x, weight, stride=given, padding=tuple(zip(pads, behind, strict=True)), dilation=ones, groups=1)
+    out: Tensor = div(reshape(sums, shape=(*lead, *places)), Tensor(counts.astype(input.array.dtype)))
+    return out
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of (n, c, length); padding counts as zeros unless `count_include_pad` is false."""
+    return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of (n, c, height, width), or its sum over `divisor_override`."""
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    return _avg_pool(
+        "avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _parts(space: Sizes, places: Sizes) -> tuple[Any, Any]:
+    """Return which elements each place of an adaptive pool averages, (space, places) of 0 and 1, and how many."""
+    member: Any = np.ones((1, 1))
+    for n, m in zip(space, places, strict=True):
+        at = np.arange(n)[:, None]
+        i = np.arange(m)
+        mine = (at >= i * n // m) & (at < -(-(i + 1) * n // m))
+        member = np.kron(member, mine.astype(float))
+    return member, member.sum(axis=0).reshape(places)
+
+
+def _adaptive(name: str, rank: int, input: Tensor, output_size: Any) -> Tensor:
+    if input.array.ndim not in (rank + 1, rank + 2):
+        raise RuntimeError(f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
+    lead, space = tuple(input.shape[:-rank]), tuple(input.shape[-rank:])
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * rank
+    places = tuple(n if m is None else m for n, m in zip(space, wanted, strict=True))
+    if all(n % m == 0 for n, m in zip(space, places, strict=True) if m) and 0 not in places:
+        kernel = tuple(n // m for n, m in zip(space, places, strict=True))
+        return _avg_pool(name, rank, input, kernel, kernel, 0, False, True, None)
+    member, counts = _parts(space, places)
+    dtype = input.array.dtype
+    sums = matmul(reshape(input, shape=(*lead, math.prod(space))), Tensor(member.astype(dtype)))
+    out: Tensor = div(reshape(sums, shape=(*lead, *places)), Tensor(counts.astype(dtype)))
+    return out
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of `output_size` parts of (n, c, length), which may overlap where the length does not divide."""
+    return _adaptive("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of a grid of parts of (n, c, height, width); None keeps a size."""
+    return _adaptive("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def interpolate(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+) -> Tensor:
+    """Resample the spatial dimensions of (n, c, *space) by the nearest element before each place.
+
+    Raises:
+        RuntimeError: a mode other than "nearest", or not exactly one of `size` and `scale_factor`.
+    """
+    if mode != "nearest" or align_corners is not None:
+        raise RuntimeError(f"interpolate: only mode='nearest' is supported, got {mode!r}")
+    if (size is None) == (scale_factor is None):
+        raise RuntimeError("only one of size or scale_factor should be defined")
+    rank = input.array.ndim - 2
+    scales: list[float | None] = [None] * rank
+    if scale_factor is not None:
+        factors = (scale_factor,) * rank if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
+        scales = [float(f) for f in factors]
+        sizes = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
+    else:
+        sizes = sizes_of(size, rank, "interpolate", "size")
+    y: Any = input
+    for d, (n, m, scale) in enumerate(zip(input.shape[2:], sizes, scales, strict=True)):
+        step = np.float32(1 / scale) if scale is not None else np.float32(n) / np.float32(m)
+        index = np.minimum((np.arange(m, dtype=np.float32) * step).astype(np.int64), n - 1)
+        y = index_select(y, dim=2 + d, index=index)
+    out: Tensor = y
+    return out
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(..., c r r, h, w) as (..., c, h r, w r)."""
+    r = upscale_factor
+    *lead, c, h, w = input.shape
+    if c % (r * r):
+        raise RuntimeError(
+            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={c} is not divisible by {r * r}"
+        )
+    k = len(lead)
+    wide = reshape(input, shape=(*lead, c // (r * r), r, r, h, w))
+    moved = permute(wide, dims=(*range(k + 1), k + 3, k + 1, k + 4, k + 2))
+    out: Tensor = reshape(moved, shape=(*lead, c // (r * r), h * r, w * r))
+    return out
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(..., c, h r, w r) as (..., c r r, h, w): the inverse of `pixel_shuffle`."""
+    r = downscale_factor
+    *lead, c, h, w = input.shape
+    if h % r or w % r:
+        raise RuntimeError(f"pixel_unshuffle expects height and width divisible by {r}, got {list(input.shape)}")
+    k = len(lead)
+    wide = reshape(input, shape=(*lead, c, h // r, r, w // r, r))
+    moved = permute(wide, dims=(*range(k + 1), k + 2, k + 4, k + 1, k + 3))
+    out: Tensor = reshape(moved, shape=(*lead, c * r * r, h // r, w // r))
+    return out
