@@ -116,3 +116,18 @@ def test_every_generated_property_counts_what_it_compared(name: str) -> None:
         calls = [ast.unparse(node) for node in test.body if isinstance(node, ast.Expr | ast.Assert)]
         after = calls[calls.index("check()") + 1 :]
         assert any(c.startswith(("tally.finish(", "assert compared", "assert checked")) for c in after), test.name
+
+
+@pytest.mark.parametrize(
+    ("op", "owner", "waived"), [("celu", "framework", True), ("celu", "reference", False), ("exp", "framework", False)]
+)
+def test_a_known_difference_of_a_framework_counts_as_undecided(op: str, owner: Any, waived: bool) -> None:
+    case = point(Program((Spec((2,)),), (Instr(op, (0,)),), (1,)))
+    verdict = Verdict("disagree", "vjp", aspect="derivative", owner=owner, elements=2)
+    tally = Tally()
+    if not waived:
+        with pytest.raises(AssertionError):
+            tally.add([verdict], case)
+        return
+    tally.add([verdict], case)
+    assert (tally.elements, tally.undecided) == (2, 2)
