@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from harness.cases import Array, Case, Outcome
 
 __all__ = [
+    "ADBENCH_TOLERANCE",
     "Element",
     "Kind",
     "Verdict",
@@ -403,8 +404,12 @@ def compare_arrays(a: NDArray[Any] | None, b: NDArray[Any] | None) -> str:
     return ""
 
 
+ADBENCH_TOLERANCE = 1e-8
+"""What the authors of ADBench and GradBench allow between two tools, by `adbench_distance`."""
+
+
 def adbench_distance(x: Array, y: Array) -> float:
-    """The largest ``|x - y| / max(1, |x| + |y|)``, which ADBench holds against 1e-8; infinity if an element is not finite.
+    """The largest ``|x - y| / max(1, |x| + |y|)``, ADBench's comparator; infinity if an element is not finite.
 
     Raises:
         ValueError: the shapes differ, or there is nothing to compare.

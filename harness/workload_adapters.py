@@ -16,6 +16,7 @@ import numpy as np
 
 from harness.environment import installed
 from harness.workloads import PLAIN, Array, Input, Workload
+from harness.workloads.nested import descend
 
 __all__ = ["ENGINES", "Engine", "MissingFramework", "Prepare", "Question", "Thunk", "load_engine", "tape_engine"]
 
@@ -210,6 +211,16 @@ def _diagonal(f: Callable[..., Any], leaves: Sequence[Any], _: Any, T: Any) -> t
     return (g, *T.autograd.grad(g, [x], T.ones_like(g)))
 
 
+def _argmin(f: Callable[..., Any], leaves: Sequence[Any], _: Any, T: Any) -> tuple[Any, ...]:
+    def evaluate(x: Array) -> tuple[float, Array]:
+        leaf = T.tensor(x, requires_grad=True)
+        y = f(leaf)
+        (g,) = T.autograd.grad(y, [leaf])
+        return y.item(), g.numpy()
+
+    return (T.tensor(descend(evaluate, leaves[0].detach().numpy())),)
+
+
 _QUESTIONS: dict[str, Question] = {
     "jvp": _jvp,
     "hvp": _hvp,
@@ -217,6 +228,7 @@ _QUESTIONS: dict[str, Question] = {
     "columns": _jacobian_by_columns,
     "hessian": _hessian,
     "diagonal": _diagonal,
+    "argmin": _argmin,
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.bench import run_bench
-from harness.judgement import adbench_distance
+from harness.judgement import ADBENCH_TOLERANCE, adbench_distance
 from harness.workload_adapters import Engine, load_engine
 from harness.workload_checks import KnownAnswer, check, known_answer
 from harness.workloads import ADBENCH_VARIABLE, Array, Input, Workload, gmm, read_gmm, workloads
@@ -31,8 +31,11 @@ OBJECTIVES = {
         hand(sizes=(5,)),
         hand(complicated=True, sizes=(5,)),
     )
+} | {
+    name: workloads(families=["objectives"])[name]
+    for name in "llsq ode kmeans det_by_minors lse particle saddle".split()
 }
-QUESTIONS = [(name, what) for name, w in OBJECTIVES.items() for what in w.whats if what != "value"]
+QUESTIONS = [(name, what) for name, w in OBJECTIVES.items() for what in w.whats if what not in ("value", "argmin")]
 
 
 @pytest.fixture
@@ -147,6 +150,18 @@ def test_workloads_read_the_published_files(adbench: Path) -> None:
             assert all(np.isfinite(a).all() for a in inputs if isinstance(a, np.ndarray))
 
 
+PUBLISHED_MINIMA = {"particle": [0.2071918746486116], "saddle": [8.246324826140356e-06] * 2}
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax-jit"])
+@pytest.mark.parametrize("name", PUBLISHED_MINIMA)
+def test_published_minimum_is_found(name: str, engine: str) -> None:
+    workload, backend = OBJECTIVES[name], engine_of(engine)
+    inputs = workload.make_inputs(1, "float64", np.random.default_rng(0))
+    (found,) = backend.to_arrays(backend.prepare(workload, inputs, "argmin", np.zeros(0))())
+    assert adbench_distance(found, np.array(PUBLISHED_MINIMA[name])) <= ADBENCH_TOLERANCE
+
+
 PLANTED: dict[str, Callable[[Array], Array]] = {
     "nan": lambda y: np.where(np.arange(y.size) == 3, np.nan, y),
     "infinity": lambda y: np.where(np.arange(y.size) == 3, np.inf, y),
@@ -160,7 +175,7 @@ PLANTED: dict[str, Callable[[Array], Array]] = {
 def test_planted_defects_are_no_published_answer(defect: str) -> None:
     true = np.array([0.25, -0.5, 8.246324826140356e-06, 0.125])
     assert adbench_distance(true, true) == 0
-    assert adbench_distance(PLANTED[defect](true), true) > 1e-8
+    assert adbench_distance(PLANTED[defect](true), true) > ADBENCH_TOLERANCE
 
 
 # Known answers by hand
@@ -172,6 +187,8 @@ def test_planted_defects_are_no_published_answer(defect: str) -> None:
 @pytest.mark.parametrize(("name", "what"), QUESTIONS)
 def test_every_engine_gives_the_known_answer(name: str, what: str, engine: str, dtype: str) -> None:
     workload, backend = OBJECTIVES[name], engine_of(engine)
+    if reason := workload.lacking(engine, workload.sizes[0], what):
+        pytest.skip(reason)
     inputs, direction, answer = question(workload, what, dtype)
     assert check(answer, backend.to_arrays(backend.prepare(workload, inputs, what, direction)())).reason == ""
 
@@ -212,7 +229,7 @@ def test_hand_written_jacobian_is_the_hand_written_pull_back(name: str) -> None:
             left, right = (jacobian * ct).sum(axis=(1, 2)), (seeds * pulled).sum(axis=1)
         else:
             left, right = (jacobian * ct[:, None]).sum(axis=0), pulled
-        assert adbench_distance(np.asarray(left, float), np.asarray(right, float)) <= 1e-12
+        assert adbench_distance(np.asarray(left, float), np.asarray(right, float)) <= ADBENCH_TOLERANCE
 
 
 def tampered(change: Callable[[Array], Array]) -> Engine:
@@ -241,11 +258,13 @@ def put(value: float) -> Callable[[Array], Array]:
 
 
 @pytest.mark.parametrize("change", [put(np.nan), put(np.inf), put(0.0), lambda a: a + 2e-4, lambda a: a * (1 + 1e-8)])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name not in ("particle", "saddle")])
 def test_planted_wrong_derivative_never_gets_a_row(name: str, change: Callable[[Array], Array]) -> None:
     workload = OBJECTIVES[name]
     what = workload.whats[1]
-    result = run_bench([workload], backends=[tampered(change)], what=(what,), budget_seconds=20.0, rounds=1)
+    result = run_bench(
+        [workload], backends=[tampered(change)], what=(what,), sizes=workload.sizes[:1], budget_seconds=20.0, rounds=1
+    )
     assert [item.kind for item in result.left_out] == ["refused"]
     assert not [row for row in result.rows if row.what == what]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.workload_adapters import Engine, Thunk, function_of
 from harness.workloads import Array, Input, NumpySpelling, Workload
+from harness.workloads.nested import descend
 
 __all__ = ["load_jax"]
 
@@ -53,6 +54,9 @@ def load_jax(*, compiled: bool) -> Engine:
             leaves = [arrays[places.index(i)] for i in workload.wrt]
             return _QUESTIONS[_key(workload, what)](of_leaves, leaves, ct)
 
+        if what == "argmin":
+            return _argmin(value, arrays, places.index(workload.wrt[0]), compiled)
+
         # Every array is an argument: what a compiled function closes over is folded away before it is timed.
         run = jax.jit(answer) if compiled else answer
         return lambda: _awaited(run(arrays, ct))
@@ -75,6 +79,18 @@ def _function(workload: Workload) -> Callable[..., Any]:
     else:
         function = function_of(workload, None)
     return lambda *args: function(_T, *args)
+
+
+def _argmin(value: Callable[..., Any], arrays: Sequence[Any], place: int, compiled: bool) -> Thunk:
+    """The descent runs in Python; the value and its gradient are what JAX computes."""
+    both = jax.value_and_grad(lambda leaf, rest: value([*rest[:place], leaf, *rest[place + 1 :]]))
+    run = jax.jit(both) if compiled else both
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        y, g = run(jax.numpy.array(x), arrays)
+        return float(y), np.asarray(g)
+
+    return lambda: (descend(evaluate, np.asarray(arrays[place])),)
 
 
 def _key(workload: Workload, what: str) -> str:

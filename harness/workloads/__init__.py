@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.workloads import bundle, core, hand, lstm, mixture
+from harness.workloads import bundle, core, gradbench, hand, lstm, mixture, nested
 from harness.workloads.base import (
     PLAIN,
     QUESTIONS,
@@ -71,7 +71,14 @@ def _objectives(adbench: Path | None) -> list[Workload]:
         for convention in mixture.CONVENTIONS
         for d, k in ((2, 10), (10, 10), (20, 10))
     ]
-    return [*mixtures, *lstm.rows(adbench), *bundle.rows(adbench), *hand.rows(adbench)]
+    return [
+        *mixtures,
+        *lstm.rows(adbench),
+        *bundle.rows(adbench),
+        *hand.rows(adbench),
+        *gradbench.rows(),
+        *nested.rows(),
+    ]
 
 
 FAMILIES: dict[str, Callable[[Path | None], list[Workload]]] = {"core": _core, "objectives": _objectives}

@@ -33,7 +33,7 @@ Input = Array | float
 PullBack = Callable[[Array], tuple[Array, ...]]
 ByHand = Callable[..., tuple[Array, PullBack]]
 
-QUESTIONS = ("value", "gradient", "vjp", "jvp", "hvp", "jacobian", "hessian", "diagonal", "script")
+QUESTIONS = ("value", "gradient", "vjp", "jvp", "hvp", "jacobian", "hessian", "diagonal", "argmin", "script")
 PLAIN = ("value", "gradient", "vjp")
 """The questions that `Workload.by_hand` answers; the others have their own answer in `Workload.more`."""
 
@@ -74,12 +74,13 @@ class Workload:
         more: further questions with their answers by hand: `more[what](*inputs, direction)` returns the arrays that a
             backend has to return. "jvp": value and tangent; "hvp": Hessian times direction; "jacobian": one array an
             input, stacked over the seeds; "hessian"; "diagonal": the gradient and the Hessian's diagonal, where it is
-            known to be diagonal; "script": what `script` returns.
+            known to be diagonal; "argmin": where gradient descent from the input ends; "script": what `script` returns.
         asks: all questions; None: the value, the gradient or VJP, and those of `more`.
         seeds: of the "jacobian"; None: the unit cotangents.
         program: the function as a program instead of `function`, run with each backend's own table of ops.
         script: `script(T, *inputs)`: what is done with a tape, as a user would write it; it returns tensors.
-        limits: largest size for an engine by name, with 0 for an engine that cannot run it at all.
+        limits: largest size for an engine by name ("jax"), or for a question to it ("jax hessian"), with 0 for what it
+            cannot run at all or not in the time of a benchmark.
         counts: rows say the size that was asked for, such as a number of steps, instead of the elements of the largest
             input.
     """
@@ -135,11 +136,11 @@ class Workload:
         """Why an engine does not run this size of a question; "" if it does."""
         if what == "script" and engine not in _TAPES:
             return f"{engine} has no tape to work on"
-        limit = self.limits.get(engine)
+        limit = self.limits.get(f"{engine} {what}", self.limits.get(engine))
         if limit is None or size <= limit:
             return ""
         if limit == 0:
-            return f"{engine} has no such thing"
+            return f"{engine} does not run it"
         return f"{size} is more than {engine} can be asked for in the time of a benchmark; {limit} is its limit"
 
 
@@ -172,13 +173,19 @@ def log_sum_exp(x: Array) -> tuple[Array, Array]:
     return (np.log(total) + top)[..., 0], e / total
 
 
-def inner_gradient(T: Any, f: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
-    """The value of a scalar function and its gradient, both differentiable again: for functions that differentiate."""
+def inner_gradient(T: Any, f: Callable[[Any], Any], x: Any, *outer: Any) -> tuple[Any, Any]:
+    """The value of a scalar function and its gradient, for functions that differentiate inside.
+
+    Args:
+        outer: what else the function depends on. Where x or one of these requires grad, the result can be differentiated
+            again.
+    """
     own = getattr(T, "value_and_gradient", None)
     if own is not None:
         value, gradient = own(f, x)
         return value, gradient
+    again = x.requires_grad or any(a.requires_grad for a in outer)
     x = x if x.requires_grad else x.detach().requires_grad_()
     y = f(x)
-    (gradient,) = T.autograd.grad(y, [x], create_graph=True)
-    return y, gradient
+    (gradient,) = T.autograd.grad(y, [x], create_graph=again)
+    return (y if again else y.detach()), gradient
