@@ -53,7 +53,7 @@ from reference_impl.inference import inference_mode, is_inference, is_inference_
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type
 from reference_impl.tensor import Size, Tensor
-from reference_impl import nn, special
+from reference_impl import func, nn, special
 from math import e, inf, nan, pi
 
 half, float, double, long, int, short = float16, float32, float64, int64, int32, int16

@@ -20,7 +20,7 @@ import numpy as np
 from reference_impl.hooks import run_accumulated, run_after, run_before, run_tensor_hooks
 from reference_impl.inplace import check_memory
 from reference_impl.modes import mode
-from reference_impl.primitives import unbroadcast
+from reference_impl.primitives import PRIMITIVES, apply, unbroadcast
 from reference_impl.tensor import Cotangents, JointNode, Node, Storage, Target, Tensor, detached, target_of, type_name
 
 __all__ = ["DETACHED", "FREED", "Pass", "backward", "current_pass", "grad", "overwritten", "sweep"]
@@ -83,6 +83,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """Return the vector-Jacobian products for `inputs`, touching no `.grad`.
@@ -94,7 +95,8 @@ def grad(
         retain_graph: as in `backward`.
         create_graph: as in `backward`.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
-        materialize_grads: give zeros for such an input.
+        is_grads_batched: the first dimension of each cotangent counts cotangents; the results are stacked along it.
+        materialize_grads: give zeros for an input that was not used.
 
     Raises:
         RuntimeError: as `backward`; or an input was not used and `allow_unused` is not set.
@@ -107,6 +109,16 @@ def grad(
     roots, wanted = _sequence(outputs, "outputs"), _sequence(inputs, "inputs")
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    if is_grads_batched:
+        return _batched(
+            roots,
+            wanted,
+            grad_outputs,
+            _retain(retain_graph, create_graph),
+            create_graph,
+            allow_unused,
+            materialize_grads,
+        )
     seeds = _seeds(roots, grad_outputs, create_graph)
     for i, x in enumerate(wanted):
         if not x.requires_grad:
@@ -125,6 +137,56 @@ def grad(
         else:
             results.append(ct if ct is None or isinstance(ct, Tensor) else _wrap(ct))
     return tuple(results)
+
+
+def _batched(
+    roots: list[Tensor],
+    wanted: list[Tensor],
+    cotangents: Any,
+    retain: bool,
+    create_graph: bool,
+    allow_unused: bool | None,
+    materialize: bool,
+) -> tuple[Tensor | None, ...]:
+    """Return `grad` for each of a batch of cotangents, stacked."""
+    given = _given(cotangents, len(roots))
+    for i, (root, ct) in enumerate(zip(roots, given, strict=True)):
+        if ct is None or ct.array.ndim == 0:
+            raise ValueError(
+                f"is_grads_batched: grad_outputs[{i}] has no first dimension to count cotangents, got {ct}"
+            )
+        if ct.array.shape[1:] != root.array.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
+                "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a "
+                "mismatch was detected: "
+                f"grad_output[{i}] has a shape of {ct.shape} and output[{i}] has a shape of {root.shape}."
+            )
+    sizes = [ct.array.shape[0] for ct in given if ct is not None]
+    if len(set(sizes)) != 1:
+        raise ValueError(f"Expected all tensors to have the same size in the mapped dimension, got sizes {sizes}")
+    rows = [
+        grad(
+            roots,
+            wanted,
+            [ct[k] for ct in given if ct is not None],
+            retain or k + 1 < sizes[0],
+            create_graph,
+            allow_unused or materialize,
+        )
+        for k in range(sizes[0])
+    ]
+    found: list[Tensor | None] = []
+    stack = PRIMITIVES["stack"]
+    for i, x in enumerate(wanted):
+        parts = [row[i] for row in rows if row[i] is not None]
+        if parts:
+            found.append(apply(stack, *parts, dim=0))
+        elif materialize or not rows:
+            found.append(Tensor(np.zeros_like(x.array, shape=((0,) if not rows else ()) + x.array.shape)))
+        else:
+            found.append(None)
+    return tuple(found)
 
 
 def sweep(
@@ -602,10 +664,10 @@ def _sequence(tensors: Any, name: str) -> list[Tensor]:
     return items
 
 
-def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any]:
-    """Check every root and cotangent before anything runs, so that a refused call changes nothing."""
+def _given(cotangents: Any, count: int) -> list[Tensor | None]:
+    """Return what a user gave as cotangents of so many roots as a list."""
     if cotangents is None:
-        given: list[Any] = [None] * len(roots)
+        given: list[Any] = [None] * count
     elif isinstance(cotangents, Tensor):
         given = [cotangents]
     elif isinstance(cotangents, (list, tuple)):
@@ -615,8 +677,14 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
     for ct in given:
         if ct is not None and not isinstance(ct, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(ct).__name__}")
-    if len(given) != len(roots):
-        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
+    if len(given) != count:
+        raise RuntimeError(f"got {count} tensors and {len(given)} gradients")
+    return given
+
+
+def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any]:
+    """Check every root and cotangent before anything runs, so that a refused call changes nothing."""
+    given = _given(cotangents, len(roots))
     seeds: list[Any] = []
     for i, (root, ct) in enumerate(zip(roots, given, strict=True)):
         if ct is not None and ct.array.shape != root.array.shape:
