@@ -224,7 +224,7 @@ def check_gradients(
         raise TypeError(f"args: a gradient needs a floating-point tensor with elements; the tensors are {kinds}")
     other = None
     if spec is not None:
-        other = frontends.subject(spec, args, kwargs)
+        other = frontends.subject(spec, args, kwargs, framework=subject.framework)
     elif against is not None:
         other = _in_other_framework(against, args, kwargs, subject)
     check = _Check(
@@ -381,7 +381,7 @@ class _Check:
         base = Point("the example", widened(self.subject.arrays, self.dtype), promised=True)
         try:
             first = self.see(base)
-        except Untraceable as reason:
+        except (Untraceable, _Refused) as reason:
             return self.opaque(base, str(reason))
         if first.vjp.kind == "disagree" and first.answer.stage == "backward":
             return [Claim("vjp", "wrong", f"backward raised {_failure(first.answer)} at the example")]
@@ -447,8 +447,8 @@ class _Check:
             if not flows or v.dtype.kind != "f":
                 made.append(None)
                 continue
-            ct: Array = self.rng.uniform(0.25, 2.0, v.shape) * self.rng.choice([-1.0, 1.0], v.shape)
-            ct = ct.astype(v.dtype)
+            sizes = self.rng.uniform(0.25, 2.0, v.shape) * self.rng.choice([-1.0, 1.0], v.shape)
+            ct: Array = np.asarray(sizes, dtype=v.dtype)
             if turn % 4 == 1 and v.ndim:
                 ct = np.broadcast_to(ct.ravel()[:1].reshape((1,) * v.ndim) if v.size else ct, v.shape)
             elif turn % 4 == 2 and v.ndim > 1:
@@ -466,7 +466,7 @@ class _Check:
             _Refused: the function does not answer there and need not.
         """
         arrays = widened(point.arrays, self.dtype)
-        if cotangents is None:
+        if cotangents is None and self.source is not self.subject:
             answer = self.run(arrays, None)
             self.must_answer(point, answer)
             cotangents = self.cotangents(answer.outcome.values, answer.live, turn)
@@ -474,12 +474,18 @@ class _Check:
             traced = self.trace(arrays)
         except Untraceable:
             raise
-        except Exception as error:
-            # a spec may refuse what the function takes
-            raise _Refused(str(error)) from error
+        except Exception as error:  # the function, or its spec, refuses the point
+            raise _Refused(f"{type(error).__name__}: {error}") from error
+        if cotangents is None:
+            shapes = [
+                np.zeros(s.shape, self.dtype if s.kind == "float" else s.kind) for s in _output_specs(traced.program)
+            ]
+            cotangents = self.cotangents(shapes, traced.live, turn)
         answer = self.run(arrays, cotangents)
         if answer.stage == "forward":
             raise _Refused(_failure(answer))
+        if answer.outcome.failure is None:
+            self.must_answer(point, answer)
         return self.judged(point, arrays, traced, answer, cotangents)
 
     def must_answer(self, point: Point, answer: Answer) -> None:
@@ -505,7 +511,7 @@ class _Check:
         return _Seen(point, case, answer, certificate, bound, value, vjp)
 
     def case(self, arrays: Sequence[Array], traced: Traced, answer: Answer, cotangents: Sequence[Array | None]) -> Case:
-        moving = [np.ascontiguousarray(x) for x, w in zip(arrays, self.subject.wanted, strict=True) if w]
+        moving = [np.array(x, order="C") for x, w in zip(arrays, self.subject.wanted, strict=True) if w]
         extra = len(traced.program.inputs) - len(traced.constants) - len(moving)
         if extra:
             raise Untraceable(
@@ -817,7 +823,7 @@ class _Check:
         rough, digits = _Tally("vjp"), 16.0
         points = [p for p in draw(self.subject, self.rng) if p.ordinary]
         first: tuple[Point, Answer, tuple[Array | None, ...]] | None = None
-        for k, point in enumerate([base, *points[1:]][: OPAQUE_POINTS if self.around else 1]):
+        for k, point in enumerate([base, *map(self.as_symmetric, points[1:])][: OPAQUE_POINTS if self.around else 1]):
             if self.late() or rough.wrong:
                 break
             arrays = widened(point.arrays, self.dtype)
@@ -856,6 +862,16 @@ class _Check:
             claims += self.exact_claims(*first)
         return claims
 
+    def as_symmetric(self, point: Point) -> Point:
+        """The point with those matrices symmetric that are so in the example: a function may promise no more."""
+        made = tuple(
+            np.asarray(np.add(x, x.swapaxes(-1, -2)) * 0.5, dtype=x.dtype)
+            if w and _is_symmetric(base) and base.shape == x.shape
+            else x
+            for x, base, w in zip(point.arrays, self.subject.arrays, self.subject.wanted, strict=True)
+        )
+        return replace(point, arrays=made)
+
     def estimated(
         self, arrays: Sequence[Array], answer: Answer | None, cotangents: Sequence[Array | None]
     ) -> tuple[Verdict, float]:
@@ -867,14 +883,19 @@ class _Check:
         grads = [np.zeros(x.shape) if g is None else g for g, x in zip(answer.outcome.grads, moving, strict=True)]
         size = sum(x.size for x in moving)
         directions: list[list[Any]] = []
-        if size <= ELEMENTWISE:
+        symmetric = [_is_symmetric(x) for x in moving]
+        elementwise = size <= ELEMENTWISE and not any(symmetric)
+        if elementwise:
             for i, x in enumerate(moving):
                 for k in range(x.size):
                     d: list[Any] = [np.zeros(y.shape) for y in moving]
                     d[i].flat[k] = 1.0
                     directions.append(d)
         else:
-            directions = [[np.asarray(direction(x.shape, self.rng)) for x in moving] for _ in range(DIRECTIONS)]
+            for _ in range(DIRECTIONS):
+                drawn: list[Any] = [np.asarray(direction(x.shape, self.rng)) for x in moving]
+                # A function of symmetric matrices is defined on those alone.
+                directions.append([d + d.swapaxes(-1, -2) if s else d for d, s in zip(drawn, symmetric, strict=True)])
         values, errors, slopes = [], [], []
         for along in directions:
             if self.late():
@@ -886,7 +907,7 @@ class _Check:
                 math.fsum(float(np.sum(np.multiply(g, e, dtype=np.float64))) for g, e in zip(grads, along, strict=True))
             )
         verdict = judge_against_estimates("vjp", [np.array(slopes)], [np.array(values)], [np.array(errors)])
-        if verdict.worst is not None and size <= ELEMENTWISE:
+        if verdict.worst is not None and elementwise:
             k, labels = (
                 verdict.worst.index[0],
                 [n for n, f in zip(self.subject.labels, self.subject.wanted, strict=True) if f],
@@ -1005,7 +1026,9 @@ def _linearity(
     arrays = widened(point.arrays, check.dtype)
     asked = 0
     for exponent, sign in ((2, -1), (12, 1), (-12, 1)):
-        scaled = tuple(None if c is None else np.ldexp(c, exponent) * c.dtype.type(sign) for c in cotangents)
+        scaled = tuple(
+            None if c is None else np.asarray(np.ldexp(c, exponent) * c.dtype.type(sign)) for c in cotangents
+        )
         other = check.run(arrays, scaled)
         if other.outcome.failure is not None:
             return Claim("linearity", "wrong", f"cotangent times {sign * 2.0**exponent:g}: raised {_failure(other)}")
@@ -1149,7 +1172,8 @@ def _outputs_alone(
 def _second_order(
     check: _Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: _Seen | None
 ) -> Claim | None:
-    if seen is None or seen.certificate.status != "certified" or check.dtype != check.rounding:
+    # A spec speaks of the first order; what a surrogate's own value does to the second is not in it.
+    if seen is None or check.surrogate or seen.certificate.status != "certified" or check.dtype != check.rounding:
         return None
     live = [k for k, c in enumerate(cotangents) if c is not None]
     program = seen.case.program
@@ -1339,6 +1363,10 @@ def _slack(rooms: Sequence[Array], corners: Sequence[Array], size: float) -> Arr
     widest = float(room.max(initial=0.0))
     slack: Array = np.maximum(room, widest) + 2.0**10 * size * (spread + 1.0)
     return slack
+
+
+def _is_symmetric(x: Array) -> bool:
+    return x.ndim >= 2 and x.shape[-1] == x.shape[-2] > 1 and np.array_equal(x, x.swapaxes(-1, -2))
 
 
 def _inconclusive(verdict: Verdict, reason: str) -> Verdict:

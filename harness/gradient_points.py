@@ -55,7 +55,7 @@ def nearby(
         steps = rng.uniform(0.5, 1.0, x.shape) * rng.choice([-1.0, 1.0], x.shape)
         with np.errstate(all="ignore"):
             reach = np.maximum(np.abs(x), min(1.0, _scale(x)))
-            moved.append((x + sign * size * steps * reach).astype(x.dtype))
+            moved.append(np.asarray(x + sign * size * steps * reach, dtype=x.dtype))
     return tuple(moved)
 
 
@@ -104,7 +104,7 @@ def simpler(arrays: Sequence[Array], wanted: Sequence[bool], arguments: int) -> 
         yield tuple(np.ascontiguousarray(x) if x.ndim else x for x in arrays)
     for digits in (0, 1, 3):
         rounder: tuple[Array, ...] = tuple(
-            np.round(x.astype(np.float64), digits) if w else x for x, w in zip(arrays, wanted, strict=True)
+            np.array(np.round(x.astype(np.float64), digits)) if w else x for x, w in zip(arrays, wanted, strict=True)
         )
         if any(bool(np.any(np.not_equal(x, y))) for x, y in zip(arrays, rounder, strict=True)):
             yield rounder
@@ -116,14 +116,16 @@ def _scale(x: Array) -> float:
 
 
 def _each(base: Sequence[Array], wanted: Sequence[bool], make: Callable[[Floats], Floats]) -> tuple[Array, ...]:
-    return tuple(make(x.astype(np.float64)).astype(np.float64) if w else x for x, w in zip(base, wanted, strict=True))
+    return tuple(
+        np.array(make(x.astype(np.float64)), dtype=np.float64) if w else x for x, w in zip(base, wanted, strict=True)
+    )
 
 
 def _jittered(x: Floats, rng: np.random.Generator) -> Floats:
     """Other numbers of the same signs and sizes."""
-    moved: Floats = x * rng.uniform(0.6, 1.4, x.shape)
+    moved: Floats = np.array(x * rng.uniform(0.6, 1.4, x.shape))
     zeros = x == 0
-    moved[zeros] = rng.uniform(-0.5, 0.5, int(zeros.sum()))
+    moved[zeros] = rng.uniform(-0.5, 0.5, int(np.sum(zeros)))
     return moved
 
 

@@ -189,9 +189,29 @@ def _source(fn: Any) -> tuple[str, str]:
     if not name.isidentifier():
         return f"fn = ...  # {fn!r}: put the function here\n{_as_comment(wrapped)}", "fn"
     try:
-        return "\n".join(_definitions(wrapped, set())), name + suffix
+        return "\n".join([*_definitions(wrapped, set()), *_rules(subject, name)]), name + suffix
     except (OSError, TypeError):
         return f"{name} = ...  # {fn!r}: put the function here", name + suffix
+
+
+def _rules(subject: Any, name: str) -> list[str]:
+    """The lines that give a function of JAX its own rules."""
+    kind = type(subject).__name__
+    parts = {"custom_vjp": ("fwd", "bwd"), "custom_jvp": ("jvp",)}.get(kind, ())
+    rules = [r for r in (getattr(subject, p, None) for p in parts) if isinstance(r, types.FunctionType)]
+    if not rules or len(rules) != len(parts):
+        return []
+    lines: list[str] = []
+    spelt = []
+    seen = {name}
+    for r in rules:
+        if r.__name__ == "<lambda>":
+            lines += _definitions(r, seen)[:-1]
+            spelt.append(_lambda_source(r))
+        else:
+            lines += [] if r.__name__ in seen else _definitions(r, seen)
+            spelt.append(r.__name__)
+    return [*lines, f"{name}.def{'jvp' if kind == 'custom_jvp' else 'vjp'}({', '.join(spelt)})"]
 
 
 def _as_comment(fn: Any) -> str:
@@ -214,6 +234,8 @@ def _definitions(thing: Any, seen: set[str]) -> list[str]:
         elif isinstance(value, (bool, int, float, str)):
             seen.add(name)
             before.append(f"{name} = {value!r}")
+        elif type(value).__name__ in ("custom_vjp", "custom_jvp") and value.__module__ == thing.__module__:
+            before += [*_definitions(value.__wrapped__, seen), *_rules(value, name)]
         elif isinstance(value, types.FunctionType) and value.__name__ == "<lambda>":
             seen.add(name)
             for line in _definitions(value, seen)[:-1]:

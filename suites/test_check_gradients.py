@@ -147,3 +147,22 @@ def test_fixture_fails_a_wrong_function(check_gradients: Any) -> None:
     fn, args, _ = WRONG["wrong sign"]
     with pytest.raises(pytest.fail.Exception, match=r"vjp\s+wrong"):
         check_gradients(fn, *args)
+
+
+# -- the reference
+
+
+def test_function_on_the_reference_is_proved() -> None:
+    import reference_impl
+
+    report = check_gradients(lambda x, w: (x @ w).tanh().sum(), reference_impl.ones(3, 2), reference_impl.ones(2))
+    assert report.verdict == "right"
+    assert report["vjp"].proved
+
+
+def test_opaque_function_on_the_reference_is_estimated() -> None:
+    import reference_impl
+
+    report = check_gradients(lambda x: x.sin() if float(x.sum().array) > 0 else x.cos(), reference_impl.ones(3))
+    assert report.verdict == "right"
+    assert not report["vjp"].proved

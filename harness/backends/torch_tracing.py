@@ -584,6 +584,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.watch = _Watch()
         self.random = False
         self.inside: dict[Any, bool] | None = None  # while an operator is taken apart: which of its tensors are cut off
+        self.apart: list[Any] = []  # the operators that are being taken apart
         self.whole: Any = None  # the call of an autograd function that is on the stack
         self.whole_cuts: dict[Any, bool] = {}
         for x in leaves:
@@ -831,6 +832,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def taken_apart(self, func: Any, args: Any, kwargs: Any, error: Untraceable | None) -> tuple[Any, Any]:
         """Let the operator be computed by others that are recorded: its decomposition, or its Python kernel."""
         name = func._schema.name
+        if func in self.apart:  # a decomposition that ends in the operator itself
+            raise Untraceable(f"the operator {func}")
         table = torch._decomp.decomposition_table
         key = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
         if func in table:
@@ -847,6 +850,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(t, torch.Tensor) and self.memory(t) is not None:
                 flags[t.untyped_storage()._cdata, _layout(t)] = self.is_cut(t, _layout(t))
         self.inside = flags
+        self.apart.append(func)
         try:
             with self:
                 out = call()  # type: ignore[no-untyped-call]  # PyTorch's decompositions
@@ -857,6 +861,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             node = self.read(out) if isinstance(out, torch.Tensor) and out.is_floating_point() else None
         finally:
             self.inside = outer
+            self.apart.pop()
         return out, node
 
     def enter(self, out: Any, node: Any, func: Any) -> None:

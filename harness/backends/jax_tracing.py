@@ -1,0 +1,798 @@
+"""JAX functions as subjects: the forward read from its jaxpr, the gradient asked of `jax.vjp`.
+
+The jaxpr is walked with values beside it, into jitted functions, loops that are unrolled, branches that are taken, and
+the bodies of `custom_vjp` and `custom_jvp`, whose rules are the user's: what they return is judged, not followed.
+Numbers have 64 bits inside these calls, whatever the process has set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from harness.cases import Array, Failure, Outcome
+from harness.frontends import Answer, Builder, Node, Traced, Untraceable
+from harness.gradient_scripts import jax_script
+from harness.inference import OPS
+
+__all__ = ["JaxSubject", "bind"]
+
+
+def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> JaxSubject:
+    """Bind a JAX function to example arguments: arrays, floats, and nested containers of them.
+
+    Gradients are wanted of all floating-point arrays.
+
+    Raises:
+        TypeError: an array is complex.
+    """
+    leaves, layout = jax.tree_util.tree_flatten((tuple(args), dict(kwargs)))
+    places = [i for i, v in enumerate(leaves) if isinstance(v, (float, np.ndarray, np.generic, jax.Array))]
+    arrays = []
+    for i in places:
+        array = np.asarray(leaves[i])
+        if array.dtype.kind == "c":
+            raise TypeError(f"argument {i} is complex ({array.dtype}), want real numbers")
+        if array.dtype.kind not in "fiub":
+            array = array.astype(np.float32)  # bfloat16
+        arrays.append(array)
+    name = getattr(fn, "__name__", None) or getattr(getattr(fn, "__wrapped__", None), "__name__", None) or str(fn)
+    return JaxSubject(
+        name=str(name),
+        arrays=tuple(arrays),
+        wanted=tuple(a.dtype.kind == "f" for a in arrays),
+        labels=tuple(f"argument {i}" for i in places),
+        arguments=len(arrays),
+        fn=fn,
+        leaves=tuple(leaves),
+        layout=layout,
+        places=tuple(places),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class JaxSubject:
+    """A JAX function with example arguments; see `harness.frontends.Subject`."""
+
+    name: str
+    arrays: tuple[Array, ...]
+    wanted: tuple[bool, ...]
+    labels: tuple[str, ...]
+    arguments: int
+    fn: Callable[..., Any]
+    leaves: tuple[Any, ...]
+    layout: Any
+    places: tuple[int, ...]
+    compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    framework: str = "jax"
+    kernels: str = "jax"
+
+    def trace(self, arrays: Sequence[Array]) -> Traced:
+        """Read the jaxpr of the forward at these arrays."""
+        with jax.enable_x64(True):
+            moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+            try:
+                closed = jax.make_jaxpr(self._forward(arrays))(*moving)
+            except jax.errors.ConcretizationTypeError as error:
+                raise Untraceable(f"the function asks for a value: {str(error).splitlines()[0]}") from error
+            walk = _Walk()
+            inputs = [(walk.builder.leaf(x.shape), x) for x in moving]
+            outputs = walk.run(closed.jaxpr, closed.consts, inputs)
+        if not outputs:
+            raise Untraceable("the function returns no array")
+        nodes = [walk.node(o) for o in outputs]
+        live = [n.kind == "float" for n in nodes]
+        return walk.builder.traced(nodes, live=live, dtype=walk.least, largest=walk.largest)
+
+    def run(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None] | None,
+        *,
+        wanted: Sequence[bool] | None = None,
+        watched: bool = False,
+    ) -> Answer:
+        """Run `jax.vjp` and its pull back; or the function alone."""
+        flags = self.wanted if wanted is None else tuple(wanted)
+        return self._answer(arrays, cotangents, flags, watched=watched, jit=True)
+
+    def _answer(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None] | None,
+        flags: Sequence[bool],
+        *,
+        watched: bool,
+        jit: bool,
+    ) -> Answer:
+        stage = ["forward"]
+        try:
+            with jax.enable_x64(True):
+                moving = [np.array(x) for x, w in zip(arrays, flags, strict=True) if w]
+                if cotangents is None:
+                    values = self._compiled("value", arrays, flags, (), jit)(moving)
+                    return Answer(Outcome(tuple(map(_numpy, values))), tuple(_is_float(v) for v in values))
+                picked = tuple(k for k, c in enumerate(cotangents) if c is not None)
+                seeds = [np.array(c) for c in cotangents if c is not None]
+                values, grads = self._compiled("pull back", arrays, flags, picked, jit, stage)(moving, seeds)
+                live = tuple(_is_float(v) for v in values)
+                outcome = Outcome(tuple(map(_numpy, values)), tuple(map(_numpy, grads)))
+                least, largest = self._watched(arrays, cotangents) if watched else ("float64", 0.0)
+        except jax.errors.ConcretizationTypeError as error:
+            if jit:
+                return self._answer(arrays, cotangents, flags, watched=watched, jit=False)
+            return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), stage[0])
+        except Exception as error:  # whatever the framework or the user's rule raises is its outcome
+            return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), stage[0])
+        return Answer(outcome, live, dtype=least, largest=largest)
+
+    def _compiled(
+        self,
+        what: str,
+        arrays: Sequence[Array],
+        flags: Sequence[bool],
+        picked: tuple[int, ...],
+        jit: bool,
+        stage: list[str] | None = None,
+    ) -> Callable[..., Any]:
+        """The value, or values and pull back, as one function: compiled once for arrays of the same shapes."""
+        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, flags, strict=True) if not w)
+        key = (what, tuple(flags), picked, jit, fixed)
+        found = self.compiled.get(key)
+        if found is not None:
+            return found
+        forward = self._forward(arrays, flags)
+
+        def pull_back(moving: Sequence[Any], seeds: Sequence[Any]) -> Any:
+            def split(*xs: Any) -> Any:
+                values = forward(*xs)
+                return [values[k] for k in picked], values
+
+            # The values that the rule's own forward gives come out here, in the place of the function's.
+            outputs, pull, values = jax.vjp(split, *map(jnp.asarray, moving), has_aux=True)
+            for k, y in zip(picked, outputs, strict=True):
+                values[k] = y
+            if stage is not None:
+                stage[0] = "backward"
+            grads = pull([jnp.asarray(s).astype(y.dtype) for s, y in zip(seeds, outputs, strict=True)])
+            return values, grads
+
+        def value(moving: Sequence[Any]) -> Any:
+            return forward(*map(jnp.asarray, moving))
+
+        made = pull_back if what == "pull back" else value
+        self.compiled[key] = jax.jit(made) if jit else made
+        return self.compiled[key]
+
+    def _watched(self, arrays: Sequence[Array], cotangents: Sequence[Array | None]) -> tuple[str, float]:
+        """The least precise type and the largest magnitude in the jaxpr of forward and backward."""
+        forward = self._forward(arrays)
+        moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+        picked = [k for k, c in enumerate(cotangents) if c is not None]
+        seeds = [jnp.asarray(cotangents[k]) for k in picked]
+
+        def whole(*xs: Any) -> Any:
+            outputs, pull = jax.vjp(lambda *ys: [forward(*ys)[k] for k in picked], *xs)
+            return pull([s.astype(o.dtype) for s, o in zip(seeds, outputs, strict=True)])
+
+        closed = jax.make_jaxpr(whole)(*moving)
+        walk = _Walk(writing=False)
+        walk.run(closed.jaxpr, closed.consts, [(walk.builder.leaf(x.shape), x) for x in moving])
+        return walk.least, walk.largest
+
+    def histories(self, points: Sequence[Sequence[Array]], cotangents: Sequence[Array | None]) -> Mapping[str, Answer]:
+        """The gradient at the first point again; JAX keeps nothing between calls but what the function hides."""
+        self.run(points[1], cotangents)
+        return {
+            "after another call": self.run(points[0], cotangents),
+            "op by op": self._answer(points[0], cotangents, self.wanted, watched=False, jit=False),
+        }
+
+    def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
+        """Reverse over reverse of <cotangents, f> + sum(f * f) / 2."""
+        try:
+            with jax.enable_x64(True):
+                forward = self._forward(arrays)
+                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+
+                def total(xs: Any) -> Any:
+                    return sum(
+                        (y * c).sum() + (y * y).sum() / 2
+                        for y, c in zip(forward(*xs), cotangents, strict=True)
+                        if c is not None
+                    )
+
+                def slope(xs: Any) -> Any:
+                    return sum((g * d).sum() for g, d in zip(jax.grad(total)(xs), directions, strict=True))
+
+                value, grads = jax.jit(jax.value_and_grad(slope))(moving)
+                return Outcome((_numpy(value),), tuple(map(_numpy, grads)))
+        except Exception:  # what refuses the second order did not promise it
+            return Outcome()
+
+    def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
+        """`jax.jvp`."""
+        try:
+            with jax.enable_x64(True):
+                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+                tangents = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
+                forward = self._forward(arrays)
+                outputs, found = jax.jit(lambda xs, ts: jax.jvp(forward, xs, ts))(moving, tangents)
+                return Outcome(
+                    tuple(_numpy(t) if _is_float(y) else np.zeros(y.shape) for y, t in zip(outputs, found, strict=True))
+                )
+        except TypeError as error:
+            if "custom_vjp" in str(error):
+                return Outcome()
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        except Exception as error:  # as in `run`
+            if "JVP" in str(error) or "jvp" in str(error):
+                return Outcome()
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+
+    def batched(self, stacks: Sequence[Array], cotangents: Sequence[Array | None]) -> Outcome:
+        """`jax.vmap` over `jax.vjp`."""
+        picked = [k for k, c in enumerate(cotangents) if c is not None]
+
+        def one(points: Sequence[Any], cts: Sequence[Any]) -> Any:
+            forward = self._forward(points)
+            moving = [x for x, w in zip(points, self.wanted, strict=True) if w]
+
+            def split(*xs: Any) -> Any:
+                made = forward(*xs)
+                return [made[k] for k in picked], made
+
+            outputs, pull, values = jax.vjp(split, *moving, has_aux=True)
+            for k, y in zip(picked, outputs, strict=True):
+                values[k] = y
+            return values, pull([c.astype(o.dtype) for c, o in zip(cts, outputs, strict=True)])
+
+        try:
+            with jax.enable_x64(True):
+                values, grads = jax.jit(jax.vmap(one))(
+                    [jnp.asarray(x) for x in stacks], [jnp.asarray(cotangents[k]) for k in picked]
+                )
+                return Outcome(tuple(map(_numpy, values)), tuple(map(_numpy, grads)))
+        except Exception:  # whatever keeps vmap from working was not promised
+            return Outcome()
+
+    def script(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        truth: Sequence[tuple[Array, Array] | None],
+        note: str,
+    ) -> str:
+        """A script around the source of the function, or its import."""
+        return jax_script(
+            self.fn, self.leaves, self.layout.unflatten, arrays, self.wanted, cotangents, truth, note, self.places
+        )
+
+    def _forward(self, arrays: Sequence[Any], wanted: Sequence[bool] | None = None) -> Callable[..., list[Any]]:
+        """The function of the wanted arrays alone, with a flat list of arrays as its result."""
+        flags = self.wanted if wanted is None else wanted
+        fixed = [None if w else jnp.asarray(x) for x, w in zip(arrays, flags, strict=True)]
+
+        def forward(*moving: Any) -> list[Any]:
+            given = iter(moving)
+            leaves = list(self.leaves)
+            for place, x in zip(self.places, fixed, strict=True):
+                leaves[place] = next(given) if x is None else x
+            args, kwargs = jax.tree_util.tree_unflatten(self.layout, leaves)
+            returned = jax.tree_util.tree_leaves(self.fn(*args, **kwargs))
+            return [jnp.asarray(y) for y in returned if isinstance(y, (jax.Array, np.ndarray, np.generic, float))]
+
+        return forward
+
+
+def _numpy(x: Any) -> Array:
+    if x.dtype == jax.dtypes.float0:
+        return np.zeros(x.shape)
+    if not jnp.issubdtype(x.dtype, jnp.inexact) or x.dtype.itemsize >= 4:
+        return np.array(x)
+    return np.array(x.astype(jnp.float32))
+
+
+def _is_float(x: Any) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.floating))
+
+
+# -- walking a jaxpr
+
+
+Pair = tuple[Node | None, Any]  # a node, None for what does not move, and the value
+
+_CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_lin": "jaxpr",
+}
+_UNARY = {
+    "neg": "neg",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "tanh": "tanh",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "asinh": "asinh",
+    "acosh": "acosh",
+    "atanh": "atanh",
+    "exp": "exp",
+    "exp2": "exp2",
+    "log": "log",
+    "log1p": "log1p",
+    "expm1": "expm1",
+    "sqrt": "sqrt",
+    "rsqrt": "rsqrt",
+    "logistic": "sigmoid",
+    "abs": "abs",
+    "erf": "erf",
+    "erfc": "erfc",
+    "erf_inv": "erfinv",
+    "lgamma": "lgamma",
+    "digamma": "digamma",
+    "square": "square",
+}
+_BINARY = {"add": "add", "add_any": "add", "sub": "sub", "mul": "mul", "div": "div", "max": "maximum", "min": "minimum"}
+_BINARY |= {"pow": "pow", "atan2": "atan2"}
+_CONSTANT = {"floor", "ceil", "round", "sign", "argmax", "argmin", "is_finite", "nextafter", "clz", "population_count"}
+_MOVES = {
+    "broadcast_in_dim",
+    "concatenate",
+    "copy",
+    "copy_p",
+    "dynamic_slice",
+    "dynamic_update_slice",
+    "expand_dims",
+    "gather",
+    "pad",
+    "rev",
+    "scatter",
+    "slice",
+    "split",
+    "squeeze",
+    "tile",
+}
+_LINEAR = {"scatter-add", "scatter_add", "conv_general_dilated", "reduce_window_sum", "cumsum", "fft_none"}
+_SAME = {
+    "stop_gradient_none",
+    "optimization_barrier",
+    "reduce_precision",
+    "copy",
+    "copy_p",
+    "pvary",
+    "sharding_constraint",
+}
+
+
+class _Walk:
+    """Evaluates a jaxpr on values and writes down what moves; `writing` off, it only notes magnitudes and types."""
+
+    def __init__(self, *, writing: bool = True) -> None:
+        self.builder = Builder()
+        self.writing = writing
+        self.least = "float64"
+        self.largest = 0.0
+
+    def node(self, pair: Pair) -> Node:
+        node, value = pair
+        return self.builder.constant(np.asarray(value)) if node is None else node
+
+    def run(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Pair]) -> list[Pair]:
+        """Evaluate a jaxpr."""
+        env: dict[Any, Pair] = {}
+
+        def read(atom: Any) -> Pair:
+            return (None, atom.val) if hasattr(atom, "val") else env[atom]
+
+        env.update({v: (None, c) for v, c in zip(jaxpr.constvars, consts, strict=True)})
+        env.update(dict(zip(jaxpr.invars, args, strict=True)))
+        for eqn in jaxpr.eqns:
+            results = self.equation(eqn, [read(a) for a in eqn.invars])
+            for var, pair in zip(eqn.outvars, results, strict=True):
+                env[var] = pair
+                self.note(pair[1])
+        return [read(a) for a in jaxpr.outvars]
+
+    def note(self, value: Any) -> None:
+        if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating) or not value.size:
+            return
+        name = str(value.dtype)
+        order = {"bfloat16": 0, "float16": 1, "float32": 2, "float64": 3}
+        if order.get(name, 3) < order[self.least]:
+            self.least = name
+        top = float(np.max(np.abs(np.asarray(value, dtype=np.float64))))
+        if math.isfinite(top):
+            self.largest = max(self.largest, top)
+
+    def equation(self, eqn: Any, args: Sequence[Pair]) -> list[Pair]:
+        """Evaluate one equation."""
+        name, params = eqn.primitive.name, eqn.params
+        if name in _CALLS:
+            inner = params[_CALLS[name]]
+            closed = hasattr(inner, "jaxpr")
+            return self.run(inner.jaxpr if closed else inner, inner.consts if closed else (), args)
+        if name == "cond":
+            index = int(np.asarray(args[0][1]))
+            branch = params["branches"][min(max(index, 0), len(params["branches"]) - 1)]
+            return self.run(branch.jaxpr, branch.consts, args[1:])
+        if name == "while":
+            return self.loop(params, args)
+        if name == "scan":
+            return self.scan(params, args)
+        values = self.bound(eqn, [v for _, v in args])
+        if all(node is None or not node.moving for node, _ in args) or name in _CONSTANT:
+            return [(None, v) for v in values]
+        if not self.writing:
+            moving = next(n for n, _ in args if n is not None)
+            return [(moving if _is_float(v) else None, v) for v in values]
+        if not any(_is_float(v) for v in values):
+            return [(None, v) for v in values]
+        nodes = self.written(eqn, name, params, args, values)
+        for node, v in zip(nodes, values, strict=True):
+            if node is not None and node.shape != tuple(v.shape):
+                raise Untraceable(f"the primitive {name} gives shape {v.shape}, its row {node.shape}")
+        return list(zip(nodes, values, strict=True))
+
+    def bound(self, eqn: Any, values: Sequence[Any]) -> list[Any]:
+        """Evaluate the equation's primitive: in NumPy where that says the same, since JAX compiles for each shape."""
+        name = eqn.primitive.name
+        if "callback" in name and self.writing:
+            raise Untraceable(f"the primitive {name}")
+        if all((hasattr(v, "dtype") and v.dtype.kind in "fiub") or isinstance(v, (bool, int, float)) for v in values):
+            quick = _NUMPY.get(name)
+            if quick is not None:
+                with np.errstate(all="ignore"):
+                    result = quick(eqn.params, *map(np.asarray, values))
+                return [np.asarray(result, dtype=eqn.outvars[0].aval.dtype)]
+        if name == "gather":
+            _in_bounds(eqn, values)
+        result = eqn.primitive.bind(*values, **eqn.params)
+        return list(result) if eqn.primitive.multiple_results else [result]
+
+    def written(
+        self, eqn: Any, name: str, params: Any, args: Sequence[Pair], values: Sequence[Any]
+    ) -> list[Node | None]:
+        b = self.builder
+        if name == "stop_gradient":
+            return [b.emit("detach", self.node(a)) for a in args]
+        if name in _SAME:
+            return [self.node(a) for a in args]
+        if name in _UNARY and _UNARY[name] in OPS:
+            return [b.emit(_UNARY[name], self.node(args[0]))]
+        if name in _BINARY:
+            x, y = (b.floats(self.node(a)) for a in args)
+            return [b.emit(_BINARY[name], *self.literals(_BINARY[name], x, y))]
+        if name == "integer_pow":
+            return [self.power(self.node(args[0]), int(params["y"]))]
+        if name == "convert_element_type":
+            return [b.floats(self.node(args[0]))]
+        if name == "select_n":
+            return [self.selected(args)]
+        if name == "clamp":
+            low, x, high = (self.node(a) for a in args)
+            return [b.emit("minimum", b.emit("maximum", x, low), high)]
+        if name == "erfc" and "erf" in OPS:
+            return [b.emit("sub", 1.0, b.emit("erf", self.node(args[0])))]
+        if name == "exp2":
+            return [b.emit("exp", b.emit("mul", self.node(args[0]), math.log(2.0)))]
+        if name == "reshape":
+            return [b.shaped(self.node(args[0]), params["new_sizes"])]
+        if name == "transpose":
+            return [b.emit("permute", self.node(args[0]), dims=tuple(params["permutation"]))]
+        if name == "broadcast_in_dim":
+            return [self.broadcast(self.node(args[0]), params)]
+        if name in ("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"):
+            return [self.reduced(name, self.node(args[0]), params["axes"])]
+        if name in ("cumsum", "cumprod") and not params["reverse"] and name in OPS:
+            return [b.emit(name, self.node(args[0]), dim=params["axis"])]
+        if name == "dot_general":
+            return [self.contracted(self.node(args[0]), self.node(args[1]), params)]
+        if name == "sort":
+            return self.sorted(params, args)
+        if name in ("cummax", "cummin"):
+            return [self.picked(args[0], values[0])]
+        if name in _MOVES:
+            return self.moves(eqn, args, values)
+        if name in _LINEAR:
+            return [self.linear(eqn, args, values[0])]
+        raise Untraceable(f"the primitive {name}")
+
+    def literals(self, op: str, x: Node, y: Node) -> tuple[Any, Any]:
+        """A number in the place of a 0-d constant, where the op takes one."""
+        if not OPS[op].scalars:
+            return x, y
+        if y.value is not None and y.shape == () and x.value is None:
+            return x, float(y.value)
+        if x.value is not None and x.shape == () and y.value is None:
+            return float(x.value), y
+        return x, y
+
+    def power(self, x: Node, n: int) -> Node:
+        return (
+            self.builder.emit("pow", x, n)
+            if n >= 0
+            else self.builder.emit("reciprocal", self.builder.emit("pow", x, -n))
+        )
+
+    def selected(self, args: Sequence[Pair]) -> Node:
+        which = np.asarray(args[0][1]).astype(np.int64)
+        result = self.node(args[1])
+        for k, case in enumerate(args[2:], 1):
+            condition = self.builder.constant(np.broadcast_to(which == k, result.shape))
+            result = self.builder.emit("where", condition, self.node(case), result)
+        return result
+
+    def broadcast(self, x: Node, params: Any) -> Node:
+        shape = tuple(params["shape"])
+        full = [1] * len(shape)
+        for d, n in zip(params["broadcast_dimensions"], x.shape, strict=True):
+            full[d] = n
+        y = self.builder.shaped(x, full)
+        return y if y.shape == shape else self.builder.emit("expand", y, shape=shape)
+
+    def reduced(self, name: str, x: Node, axes: Sequence[int]) -> Node:
+        op = {"reduce_sum": "sum", "reduce_max": "amax", "reduce_min": "amin", "reduce_prod": "prod"}[name]
+        if not axes:
+            return x
+        if op == "prod":
+            for d in sorted(axes, reverse=True):
+                x = self.builder.emit("prod", x, dim=d)
+            return x
+        if len(axes) == len(x.shape):
+            return self.builder.emit(op, x)
+        return self.builder.emit(op, x, dim=tuple(axes) if len(axes) > 1 else axes[0])
+
+    def contracted(self, x: Node, y: Node, params: Any) -> Node:
+        """dot_general as a product of matrices: batch dimensions first, the contracted ones as one."""
+        b = self.builder
+        (cx, cy), (bx, by) = params["dimension_numbers"]
+        rest_x = [d for d in range(len(x.shape)) if d not in cx and d not in bx]
+        rest_y = [d for d in range(len(y.shape)) if d not in cy and d not in by]
+        batch = tuple(x.shape[d] for d in bx)
+        inner = math.prod(x.shape[d] for d in cx)
+        left = self.arranged(x, [*bx, *rest_x, *cx])
+        right = self.arranged(y, [*by, *cy, *rest_y])
+        outer_x, outer_y = tuple(x.shape[d] for d in rest_x), tuple(y.shape[d] for d in rest_y)
+        left = b.shaped(left, (*batch, math.prod(outer_x), inner))
+        right = b.shaped(right, (*batch, inner, math.prod(outer_y)))
+        return b.shaped(b.emit("matmul", left, right), (*batch, *outer_x, *outer_y))
+
+    def arranged(self, x: Node, dims: Sequence[int]) -> Node:
+        return x if list(dims) == list(range(len(dims))) else self.builder.emit("permute", x, dims=tuple(dims))
+
+    def sorted(self, params: Any, args: Sequence[Pair]) -> list[Node | None]:
+        """What moves follows the places that the keys give."""
+        shape = np.shape(args[0][1])
+        places = np.arange(math.prod(shape)).reshape(shape)
+        keys = jax.lax.sort(
+            [*[jnp.asarray(v) for _, v in args], jnp.asarray(places)],
+            dimension=params["dimension"],
+            is_stable=params["is_stable"],
+            num_keys=params["num_keys"],
+        )
+        order = np.asarray(keys[-1])
+        return [None if node is None else self.builder.moved([node], order) for node, _ in args]
+
+    def picked(self, pair: Pair, value: Any) -> Node:
+        raise Untraceable("a running maximum")
+
+    def moves(self, eqn: Any, args: Sequence[Pair], values: Sequence[Any]) -> list[Node | None]:
+        """Run the primitive on the places of elements to see where they go."""
+        sources: list[Node] = []
+        start = 0
+        placed = []
+        for pair in args:
+            value = pair[1]
+            if not _is_float(jnp.asarray(value)):
+                placed.append(value)
+                continue
+            node = self.node(pair)
+            n = math.prod(node.shape)
+            sources.append(node)
+            placed.append(jnp.arange(start, start + n, dtype=jnp.float64).reshape(node.shape))
+            start += n
+        moved = self.bound(eqn, placed)
+        indices = [np.asarray(m) for m in moved]
+        for m in indices:
+            if (
+                not np.isfinite(m).all()
+                or (m != np.round(m)).any()
+                or m.min(initial=0) < 0
+                or m.max(initial=0) >= max(start, 1)
+            ):
+                raise Untraceable(f"the primitive {eqn.primitive.name} fills in elements")
+        return [self.builder.moved(sources, m.astype(np.int64)) for m in indices]
+
+    def linear(self, eqn: Any, args: Sequence[Pair], value: Any) -> Node:
+        """A primitive that is linear in what moves, as a product with its matrix."""
+        moving = [i for i, (n, _) in enumerate(args) if n is not None and n.moving]
+        if eqn.primitive.name == "conv_general_dilated" and len(moving) > 1:
+            raise Untraceable("a convolution whose kernel is differentiated, too")
+        others = [v if i not in moving else jnp.zeros_like(v) for i, (_, v) in enumerate(args)]
+        base = np.asarray(self.bound(eqn, others)[0])
+        total = self.builder.constant(base)
+        for i in moving:
+            node = args[i][0]
+            assert node is not None
+            n = math.prod(node.shape)
+            if n * base.size > 1 << 18:
+                raise Untraceable(f"the primitive {eqn.primitive.name} on {n} elements")
+            columns = []
+            for k in range(n):
+                one = np.zeros(n)
+                one[k] = 1.0
+                given = list(others)
+                given[i] = jnp.asarray(one.reshape(node.shape), dtype=jnp.asarray(args[i][1]).dtype)
+                columns.append((np.asarray(self.bound(eqn, given)[0]) - base).ravel())
+            matrix = self.builder.constant(np.array(columns).T.reshape(base.size, n))
+            part = self.builder.shaped(self.builder.emit("matmul", matrix, self.builder.flat(node)), base.shape)
+            total = self.builder.emit("add", total, part)
+        return total
+
+    def loop(self, params: Any, args: Sequence[Pair]) -> list[Pair]:
+        """A while loop, unrolled as often as it runs at these values."""
+        n, m = params["cond_nconsts"], params["body_nconsts"]
+        test, body = params["cond_jaxpr"], params["body_jaxpr"]
+        fixed, kept, state = args[:n], args[n : n + m], list(args[n + m :])
+        quiet = _Walk(writing=False)
+        for _ in range(TURNS):
+            if not bool(quiet.run(test.jaxpr, test.consts, [*fixed, *state])[0][1]):
+                return state
+            state = self.run(body.jaxpr, body.consts, [*kept, *state])
+        raise Untraceable(f"a loop of more than {TURNS} turns")
+
+    def scan(self, params: Any, args: Sequence[Pair]) -> list[Pair]:
+        """A scan, unrolled."""
+        n, m, length = params["num_consts"], params["num_carry"], params["length"]
+        body = params["jaxpr"]
+        if length > TURNS:
+            raise Untraceable(f"a scan of {length} turns")
+        kept, state, rows = args[:n], list(args[n : n + m]), args[n + m :]
+        turns = range(length - 1, -1, -1) if params["reverse"] else range(length)
+        slices: dict[int, list[Pair]] = {}
+        for t in turns:
+            now = [self.sliced(r, t) for r in rows]
+            results = self.run(body.jaxpr, body.consts, [*kept, *state, *now])
+            state, slices[t] = results[:m], results[m:]
+        stacked = []
+        for k in range(len(body.jaxpr.outvars) - m):
+            parts = [slices[t][k] for t in range(length)]
+            value = jnp.stack([v for _, v in parts]) if parts else jnp.zeros((0, *body.out_avals[m + k].shape))
+            node = None
+            if any(p is not None and p.moving for p, _ in parts):
+                node = self.builder.emit("stack", *[self.node(p) for p in parts], dim=0)
+            stacked.append((node, value))
+        return [*state, *stacked]
+
+    def sliced(self, pair: Pair, t: int) -> Pair:
+        node, value = pair
+        return (None if node is None else self.builder.emit("getitem", node, index=(t,))), value[t]
+
+
+TURNS = 200
+
+
+def _in_bounds(eqn: Any, values: Sequence[Any]) -> None:
+    """Refuse a gather beyond the array: there JAX promises nothing that a derivative could be held to."""
+    operand, starts = values
+    numbers, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
+    index = np.asarray(starts)
+    if not index.size:
+        return
+    for k, d in enumerate(numbers.start_index_map):
+        column = index[..., k]
+        if column.min() < 0 or column.max() > np.shape(operand)[d] - sizes[d]:
+            raise Untraceable("an index beyond its axis")
+
+
+def _dot(params: Any, x: Any, y: Any) -> Any:
+    (cx, cy), (bx, by) = params["dimension_numbers"]
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    left = list(letters[: x.ndim])
+    right = list(letters[x.ndim : x.ndim + y.ndim])
+    for i, j in [*zip(cx, cy, strict=True), *zip(bx, by, strict=True)]:
+        right[j] = left[i]
+    out = [left[d] for d in bx]
+    out += [c for d, c in enumerate(left) if d not in cx and d not in bx]
+    out += [c for d, c in enumerate(right) if d not in cy and d not in by]
+    return np.einsum(f"{''.join(left)},{''.join(right)}->{''.join(out)}", x, y)
+
+
+def _spread(params: Any, x: Any) -> Any:
+    full = [1] * len(params["shape"])
+    for d, n in zip(params["broadcast_dimensions"], x.shape, strict=True):
+        full[d] = n
+    return np.broadcast_to(x.reshape(full), params["shape"])
+
+
+def _sliced(params: Any, x: Any) -> Any:
+    steps = params["strides"] or (1,) * x.ndim
+    limits = zip(params["start_indices"], params["limit_indices"], steps, strict=True)
+    return x[tuple(slice(a, z, s) for a, z, s in limits)]
+
+
+_NUMPY: dict[str, Callable[..., Any]] = {
+    "neg": lambda p, x: -x,
+    "abs": lambda p, x: np.abs(x),
+    "sign": lambda p, x: np.sign(x),
+    "floor": lambda p, x: np.floor(x),
+    "ceil": lambda p, x: np.ceil(x),
+    **{
+        name: (lambda f: lambda p, x: f(x))(getattr(np, spelt))
+        for name, spelt in [
+            *((n, n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log", "log1p", "sqrt")),
+            ("asin", "arcsin"),
+            ("acos", "arccos"),
+            ("atan", "arctan"),
+            ("asinh", "arcsinh"),
+            ("acosh", "arccosh"),
+            ("atanh", "arctanh"),
+            ("square", "square"),
+            ("is_finite", "isfinite"),
+            ("stop_gradient", "asarray"),
+            ("copy", "asarray"),
+            ("copy_p", "asarray"),
+        ]
+    },
+    "rsqrt": lambda p, x: 1 / np.sqrt(x),
+    "logistic": lambda p, x: 1 / (1 + np.exp(-x)),
+    "integer_pow": lambda p, x: x.astype(np.float64) ** p["y"],
+    "add": lambda p, x, y: x + y,
+    "add_any": lambda p, x, y: x + y,
+    "sub": lambda p, x, y: x - y,
+    "mul": lambda p, x, y: x * y,
+    "max": lambda p, x, y: np.maximum(x, y),
+    "min": lambda p, x, y: np.minimum(x, y),
+    "atan2": lambda p, x, y: np.arctan2(x, y),
+    **{
+        name: (lambda f: lambda p, x, y: f(x, y))(getattr(np, spelt))
+        for name, spelt in [
+            ("gt", "greater"),
+            ("ge", "greater_equal"),
+            ("lt", "less"),
+            ("le", "less_equal"),
+            ("eq", "equal"),
+            ("ne", "not_equal"),
+        ]
+    },
+    "select_n": lambda p, which, *cases: np.select([which == k for k in range(len(cases))], cases),
+    "clamp": lambda p, low, x, high: np.minimum(np.maximum(x, low), high),
+    "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
+    "broadcast_in_dim": _spread,
+    "reshape": lambda p, x: x.reshape(p["new_sizes"]),
+    "squeeze": lambda p, x: np.squeeze(x, tuple(p["dimensions"])),
+    "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
+    "transpose": lambda p, x: np.transpose(x, p["permutation"]),
+    "slice": _sliced,
+    "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
+    "concatenate": lambda p, *xs: np.concatenate(xs, axis=p["dimension"]),
+    "reduce_sum": lambda p, x: x.sum(axis=tuple(p["axes"])),
+    "reduce_max": lambda p, x: x.max(axis=tuple(p["axes"])),
+    "reduce_min": lambda p, x: x.min(axis=tuple(p["axes"])),
+    "reduce_prod": lambda p, x: x.prod(axis=tuple(p["axes"])),
+    "dot_general": _dot,
+    "iota": lambda p: np.broadcast_to(
+        np.arange(p["shape"][p["dimension"]]).reshape(
+            [-1 if d == p["dimension"] else 1 for d in range(len(p["shape"]))]
+        ),
+        p["shape"],
+    ),
+}

@@ -1,0 +1,128 @@
+"""`check_gradients` on JAX: rules of `custom_vjp` and `custom_jvp` are judged, their bodies are the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import backends, check_gradients
+from harness.checking import WrongGradient
+
+if backends.available()["jax"] is not None:
+    pytest.skip("JAX is not installed", allow_module_level=True)
+
+X = np.random.default_rng(0).normal(size=(2, 3))
+ROW = X[0] + 1.0
+
+
+def with_rule(f: Callable[..., Any], rule: Callable[..., Any]) -> Any:
+    """f with `rule(cotangent, *arguments)` as its VJP."""
+    import jax
+
+    made = jax.custom_vjp(lambda *xs: f(*xs))
+    made.defvjp(lambda *xs: (f(*xs), xs), lambda xs, ct: rule(ct, *xs))
+    return made
+
+
+def with_jvp(f: Callable[..., Any], rule: Callable[..., Any]) -> Any:
+    import jax
+
+    made = jax.custom_jvp(lambda x: f(x))
+    made.defjvp(lambda xs, ts: (f(*xs), rule(*xs, *ts)))
+    return made
+
+
+def wrong() -> dict[str, tuple[Any, tuple[Any, ...], str, bool]]:
+    """Name -> (function, arguments, wrong claim, points around the example are needed)."""
+    import jax.numpy as jnp
+
+    tanh = lambda ct, x: ct * (1 - jnp.tanh(x) ** 2)
+    return {
+        "factor 1 + 1e-3": (with_rule(jnp.tanh, lambda ct, x: (tanh(ct, x) * 1.001,)), (X,), "vjp", False),
+        "factor 1 + 1e-6": (with_rule(jnp.tanh, lambda ct, x: (tanh(ct, x) * (1 + 1e-6),)), (X,), "vjp", False),
+        "wrong sign": (with_rule(jnp.cos, lambda ct, x: (ct * jnp.sin(x),)), (X,), "vjp", False),
+        "wrong jvp": (with_jvp(jnp.exp, lambda x, t: t * jnp.exp(x) * 1.0001), (X,), "vjp", False),
+        "missing sum": (with_rule(jnp.multiply, lambda ct, x, w: (ct * w, (ct * x)[0])), (X, ROW), "vjp", False),
+        "wrong value of the rule": (with_forward(), (X,), "vjp", False),
+        "straight through, unannounced": (with_rule(jnp.round, lambda ct, x: (ct,)), (X,), "vjp", False),
+        "wrong at zero only": (
+            with_rule(lambda x: jnp.maximum(x, 0.0), lambda ct, x: (ct * (x > 0) - ct * (x == 0),)),
+            (np.array([0.5, -1.0]),),
+            "vjp",
+            True,
+        ),
+    }
+
+
+def with_forward() -> Any:
+    """A rule whose residual is of another function."""
+    import jax
+    import jax.numpy as jnp
+
+    made = jax.custom_vjp(lambda x: jnp.sin(x))
+    made.defvjp(lambda x: (jnp.sin(x), jnp.sin(x)), lambda y, ct: (ct * y,))
+    return made
+
+
+def right() -> dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    import jax
+    import jax.numpy as jnp
+
+    def loops(x: Any) -> Any:
+        y = jax.lax.fori_loop(0, 3, lambda i, c: c * jnp.cos(x), x)
+        return jax.lax.cond(x.sum() > 0, jnp.sin, jnp.cos, y) + jnp.sort(x) + x.at[1].add(x[0])
+
+    def kernel(x: Any) -> Any:
+        return jax.pure_callback(np.sinh, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    return {
+        "custom_vjp": (with_rule(jnp.tanh, lambda ct, x: (ct * (1 - jnp.tanh(x) ** 2),)), (X,), {}),
+        "custom_jvp": (with_jvp(jnp.exp, lambda x, t: t * jnp.exp(x)), (X.astype(np.float32),), {"around": False}),
+        "jitted": (
+            jax.jit(lambda x, w: jax.nn.softmax(x @ w) + jax.nn.relu(x[0] @ w)),
+            (X, X.T.copy()),
+            {"around": False},
+        ),
+        "loops and branches": (loops, (X,), {"around": False}),
+        "straight through": (with_rule(jnp.round, lambda ct, x: (ct,)), (X,), {"spec": lambda x: x, "around": False}),
+        "callback with its spec": (
+            with_rule(kernel, lambda ct, x: (ct * jnp.cosh(x),)),
+            (X,),
+            {"spec": jnp.sinh, "around": False},
+        ),
+        "callback": (
+            with_rule(kernel, lambda ct, x: (ct * jnp.cosh(x),)),
+            (X,),
+            {"around": False, "only": ["linearity"]},
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", wrong())
+def test_planted_defect_is_caught(name: str) -> None:
+    fn, args, claim, around = wrong()[name]
+    with pytest.raises(WrongGradient) as caught:
+        check_gradients(fn, *args, around=around)
+    assert caught.value.report[claim].verdict == "wrong"
+
+
+@pytest.mark.parametrize("name", right())
+def test_right_function_passes(name: str) -> None:
+    fn, args, options = right()[name]
+    report = check_gradients(fn, *args, raises=False, **options)
+    assert report.verdict == "right", str(report)
+
+
+def test_function_is_held_against_another_framework() -> None:
+    if backends.available()["torch"] is not None:
+        pytest.skip("PyTorch is not installed")
+    import jax.numpy as jnp
+    import torch
+
+    x = torch.from_numpy(X)
+    assert check_gradients(torch.sin, x, against=jnp.sin, around=False).verdict == "right"
+    with pytest.raises(WrongGradient):
+        check_gradients(torch.sin, x, against=jnp.cos, around=False)
