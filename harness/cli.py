@@ -445,6 +445,33 @@ def doctor(*, kernels: bool, out: str | None, ops: tuple[str, ...] | None) -> No
 
 
 @cli.command()
+@click.argument("source", metavar="RUNS")
+@click.option("--out", metavar="FILE", help="The page.  [default: dashboard.html in the folder of rows]")
+def dashboard(*, source: str, out: str | None) -> None:
+    """Make one interactive HTML page of the times of many runs: filters, history, changes, export.
+
+    RUNS is a folder of rows, a Parquet file, or a URL such as s3://bucket/runs. The page needs no network; its address
+    holds all filters.
+
+    \b
+    Example:
+      adjudge dashboard runs/
+    """
+    lacking = _lacking_for_reports()
+    if lacking:
+        raise _Failed(f"a dashboard needs {', '.join(lacking)}: {_REPORT_COMMAND}")
+    from harness.records import RecordError
+    from reports.dashboard import write_dashboard
+
+    path = _page_path(source) if out is None else Path(out)
+    try:
+        made = write_dashboard(source, path.with_name("dashboard.html") if out is None else path)
+    except RecordError as error:
+        raise _Failed(str(error)) from error
+    click.echo(f"dashboard: {made}")
+
+
+@cli.command()
 def ops() -> None:
     """Print the table of every op: rules, domains, and what each engine does at kinks.
 
