@@ -16,6 +16,7 @@ backwards), and `ops`, the table of derivatives.
 from __future__ import annotations
 
 from reference_impl import autograd, linalg
+from reference_impl.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from reference_impl.dtypes import (
     DType as dtype,
     bool_ as bool,
@@ -59,3 +60,17 @@ from math import e, inf, nan, pi
 half, float, double, long, int, short = float16, float32, float64, int64, int32, int16
 newaxis = None
 __version__ = "0.1.0"
+
+
+_NOT_COVERED = {
+    "bfloat16": "bfloat16 is not supported: NumPy has no such element type; use float16 or float32",
+    "vmap": "vmap is not supported by this tape: loop over the first dimension and stack the results",
+    "complex64": "complex numbers are not supported by this tape",
+    "complex128": "complex numbers are not supported by this tape",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _NOT_COVERED:
+        raise AttributeError(_NOT_COVERED[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

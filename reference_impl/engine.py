@@ -6,6 +6,7 @@ node's turn comes, everything that used its output has run, and its cotangent is
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from reference_impl.anomaly import anomaly
 from reference_impl.hooks import run_accumulated, run_after, run_before, run_tensor_hooks
 from reference_impl.inplace import check_memory
 from reference_impl.modes import mode
@@ -240,7 +242,7 @@ def sweep(
                     continue
                 saved = node.saved
                 number = node.number
-                if saved is None or node._hooks is not None:
+                if saved is None or node._hooks is not None or anomaly.enabled:
                     if watched is None:
                         watched = Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)
                     watched.run(node, ct)
@@ -376,7 +378,10 @@ class Pass:
             if hooks is not None and (hooks.before or hooks.after):
                 taken = run_before(hooks.before, _as_tuple(node, ct))
                 ct = self.joined(node, ct, taken)
-            parts = self.pull_back(node, ct)
+            if anomaly.enabled:
+                parts = anomaly.checked(node, functools.partial(self.pull_back, node, ct))
+            else:
+                parts = self.pull_back(node, ct)
             if hooks is not None and hooks.after:
                 wrapped = tuple(None if part is None else _wrap(part) for part in parts)
                 parts = [None if g is None else self.unwrapped(g) for g in run_after(hooks.after, wrapped, taken)]

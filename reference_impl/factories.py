@@ -204,3 +204,13 @@ def deepcopy_leaf(x: Tensor, memo: dict[int, Any]) -> Tensor:
     out = memo[id(x)] = _leaf(x.array.copy(), x.requires_grad)
     out._grad = copy.deepcopy(x._grad, memo)
     return out
+
+
+def pickled(x: Tensor, protocol: int) -> tuple[Callable[..., Tensor], tuple[Any, bool]]:
+    """Return how to make x anew: values and `requires_grad`. The graph, `.grad` and hooks stay behind."""
+    return unpickled, (x.array, x.requires_grad)
+
+
+def unpickled(array: Any, requires_grad: bool) -> Tensor:
+    """Return a leaf that holds the array."""
+    return _leaf(array.view(np.dtype(array.dtype.type)), requires_grad)

@@ -137,6 +137,7 @@ def _install() -> None:
         "__setitem__": inplace.set_item,
         "__iter__": F.iterate,
         "__deepcopy__": factories.deepcopy_leaf,
+        "__reduce_ex__": factories.pickled,
         "backward": _backward,
         "register_hook": register_hook,
         "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,

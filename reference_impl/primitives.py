@@ -34,6 +34,7 @@ __all__ = [
     "ELEMENTWISE",
     "INDEXING",
     "MOVEMENT",
+    "NUMBER",
     "PRIMITIVES",
     "REDUCTION",
     "WANTED",
@@ -47,6 +48,9 @@ __all__ = [
     "replaced_rules",
     "replay",
     "unbroadcast",
+    "unwatch",
+    "watch",
+    "watched",
 ]
 
 _F2, _F4, _F8 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
@@ -481,15 +485,54 @@ def half_precision(p: Primitive, *arrays: Any, **params: Any) -> Any:
 def _indirect(node: Node) -> Node:
     from reference_impl.indirect import IndirectNode
 
-    return node if isinstance(node, IndirectNode) else IndirectNode(node)
+    return node if isinstance(node, IndirectNode) else watched(IndirectNode(node))
 
 
 NUMBER, CONSTANT, WANTED, BARE = range(4)  # what an argument is to a node: a tensor is WANTED if it requires grad
 _WANTED = (WANTED,)
 
 
+Watcher = Callable[[Node, tuple[int, ...]], Node]  # takes a node and the kinds of its arguments
+_watchers: list[Watcher] = []
+
+
+def watch(watcher: Watcher) -> None:
+    """Let a function see every node that is recorded from now on; what it returns takes the node's place.
+
+    While nobody watches this costs nothing: a watched recorder is not kept, so that ops ask for it each time.
+    """
+    _watchers.append(watcher)
+    for p in PRIMITIVES.values():
+        p.recorders.clear()
+
+
+def unwatch(watcher: Watcher) -> None:
+    """End what `watch` began."""
+    _watchers.remove(watcher)
+
+
+def watched(node: Node, kinds: tuple[int, ...] = ()) -> Node:
+    """Return a new node as those who watch leave it."""
+    for watcher in list(_watchers):
+        node = watcher(node, kinds)
+    return node
+
+
 def recorder(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
-    """Return the function that makes the node of an application whose arguments are of these kinds.
+    """Return the function that makes the node of an application whose arguments are of these kinds."""
+    if _watchers:
+        made = _written(p, kinds)
+        return lambda *given: watched(made(*given), kinds)
+    if len(p.recorders) >= 1024:  # `cat` of ever other numbers of tensors
+        p.recorders.clear()
+    p.recorders[kinds] = made = _written(p, kinds)
+    if _watchers:  # another thread has just begun
+        p.recorders.clear()
+    return made
+
+
+def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
+    """Write a recorder.
 
     What goes into a node depends on nothing else, so it is written as one expression and compiled once. For ``a * b`` of
     two tensors that require grad it reads::
@@ -519,9 +562,6 @@ def recorder(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     if p.variadic:
         words = f"(lambda shapes: {words})(tuple([a.shape for a in arrays]))"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
-    if len(p.recorders) >= 1024:  # `cat` of ever other numbers of tensors
-        p.recorders.clear()
-    p.recorders[kinds] = made
     return made
 
 

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from reference_impl.autograd import function, functional
+from reference_impl.anomaly import detect_anomaly, set_detect_anomaly
+from reference_impl.autograd import forward_ad, function, functional, graph
 from reference_impl.autograd.function import Function
 from reference_impl.engine import backward, grad
 from reference_impl.modes import enable_grad, no_grad, set_grad_enabled
 
-__all__ = ["Function", "backward", "enable_grad", "function", "functional", "grad", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "forward_ad",
+    "function",
+    "functional",
+    "grad",
+    "graph",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]

@@ -34,7 +34,8 @@ import numpy as np
 from reference_impl.engine import FREED, overwritten
 from reference_impl.inplace import rewrite_base
 from reference_impl.modes import is_grad_enabled, mode, no_grad
-from reference_impl.primitives import PRIMITIVES, Primitive, Rule, apply, unbroadcast
+from reference_impl.primitives import PRIMITIVES, Primitive, Rule, apply, unbroadcast, watched
+from reference_impl.saving import pack
 from reference_impl.tensor import Cotangents, JointNode, Like, Output, Tensor, View, target_of
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -54,16 +55,18 @@ _FUNCTION = _plain("function", ())
 
 
 class _Kept:
-    """A saved tensor: an input as it is, an output without its node, which would keep itself alive."""
+    """A saved tensor: an input as it is, an output without its node, which would keep itself alive; or what a hook made."""
 
-    __slots__ = ("array", "index", "storage", "tensor", "version")
+    __slots__ = ("index", "packed", "shared", "storage", "tensor", "version")
 
     def __init__(self, x: Tensor, index: int | None) -> None:
-        self.tensor = x if index is None else None
-        self.array = x.array
+        self.packed = pack(x.array, requires_grad=x.requires_grad)
+        # Where the values belong: the number of the output, or the target of the input.
+        self.index: Any = index if index is not None else target_of(x) if x.requires_grad else None
+        self.tensor = None if self.packed is not None or index is not None else x
+        self.shared = None if self.packed is not None else x.array
         self.storage = x.storage
         self.version = x.storage.version
-        self.index = index
 
 
 class FunctionCtx(JointNode):
@@ -126,15 +129,22 @@ class FunctionCtx(JointNode):
         return tuple(None if k is None else self._restored(k) for k in self._kept)
 
     def _restored(self, kept: _Kept) -> Tensor:
-        if kept.storage.version != kept.version:
+        if kept.packed is not None:
+            array = kept.packed.array()
+        elif kept.storage.version != kept.version:
             made_by = self if kept.tensor is None else kept.tensor.grad_fn
-            raise overwritten(kept.array, made_by, kept.storage, kept.version)
-        if kept.tensor is None:
-            assert kept.index is not None
-            # The tensor's own place, if it is still there, so that its hooks see what comes this way, too.
-            place = self._places[kept.index]()
-            return Tensor(kept.array, place or Output(_OUTPUT, self, kept.index, self._like))
-        return kept.tensor
+            raise overwritten(kept.shared, made_by, kept.storage, kept.version)
+        else:
+            array = kept.shared
+        if kept.tensor is not None:
+            return kept.tensor
+        if isinstance(kept.index, Tensor):  # a leaf has no other tensor in its place
+            return kept.index if mode.enabled else Tensor(array)
+        if not isinstance(kept.index, int):
+            return Tensor(array, kept.index)
+        # The tensor's own place, if it is still there, so that its hooks see what comes this way, too.
+        place = self._places[kept.index]()
+        return Tensor(array, place or Output(_OUTPUT, self, kept.index, self._like))
 
     def free(self) -> None:
         """Drop the saved tensors; attributes stay."""
@@ -356,6 +366,8 @@ class Function:
             args = bound.args if split else bound.args[1:]
         record = mode.enabled and any(isinstance(a, Tensor) and a.requires_grad for a in args)
         ctx = cls._ctx(args, record)
+        if record:
+            watched(ctx)
         with no_grad():
             result = cls.forward(*args) if split else cls.forward(ctx, *args)
             if split:

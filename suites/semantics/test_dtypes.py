@@ -212,3 +212,18 @@ def test_half_is_float16_and_names_itself(torch_like: Any) -> None:
     assert repr(x) == "tensor([1.5000], dtype=torch.float16)"
     assert x.float().dtype == torch_like.float32
     assert x.float().half().dtype == torch_like.float16
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("bfloat16", "bfloat16 is not supported: NumPy has no such element type"),
+        ("complex64", "complex numbers are not supported by this tape"),
+        ("vmap", "vmap is not supported by this tape"),
+        ("nothing", "has no attribute 'nothing'"),
+    ],
+)
+@pytest.mark.catalogue("TY06", priority=2)
+def test_what_the_reference_does_not_have_says_so(reference: Any, name: str, phrase: str) -> None:
+    with pytest.raises(AttributeError, match=phrase):
+        getattr(reference, name)
