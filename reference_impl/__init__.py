@@ -15,7 +15,7 @@ backwards), and `ops`, the table of derivatives.
 
 from __future__ import annotations
 
-from reference_impl import autograd, linalg
+from reference_impl import autograd, linalg, optim
 from reference_impl.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from reference_impl.dtypes import (
     DType as dtype,

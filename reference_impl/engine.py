@@ -7,6 +7,7 @@ node's turn comes, everything that used its output has run, and its cotangent is
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
 import sys
@@ -22,8 +23,20 @@ from reference_impl.anomaly import anomaly
 from reference_impl.hooks import run_accumulated, run_after, run_before, run_tensor_hooks
 from reference_impl.inplace import check_memory
 from reference_impl.modes import mode
-from reference_impl.primitives import PRIMITIVES, apply, unbroadcast
-from reference_impl.tensor import Cotangents, JointNode, Node, Storage, Target, Tensor, detached, target_of, type_name
+from reference_impl.primitives import PRIMITIVES, apply, counted, unbroadcast
+from reference_impl.tensor import (
+    Cotangents,
+    JointNode,
+    Node,
+    Storage,
+    Target,
+    Tensor,
+    detached,
+    is_out_of_reach,
+    rename,
+    target_of,
+    type_name,
+)
 
 __all__ = ["DETACHED", "FREED", "Pass", "backward", "current_pass", "grad", "overwritten", "sweep"]
 
@@ -128,7 +141,7 @@ def grad(
     captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=False)
     results: list[Tensor | None] = []
     for i, x in enumerate(wanted):
-        ct = None if _is_out_of_reach(x) else captured.get(target_of(x))
+        ct = None if is_out_of_reach(x) else captured.get(target_of(x))
         if ct is None and materialize_grads:
             results.append(Tensor(np.zeros_like(x.array)))
         elif ct is None and not allow_unused:
@@ -306,6 +319,9 @@ def sweep(
     return captured
 
 
+_pass_numbers = itertools.count()
+
+
 class Pass:
     """One run of the tape backwards as far as it is more than arithmetic: hooks, retained gradients, arrivals at leaves.
 
@@ -318,6 +334,7 @@ class Pass:
         "captured",
         "create_graph",
         "goals",
+        "number",
         "order",
         "pending",
         "ready",
@@ -336,6 +353,7 @@ class Pass:
         retain: bool,
         create_graph: bool,
     ) -> None:
+        self.number = next(_pass_numbers)
         self.order = order
         self.pending = pending
         self.captured = captured
@@ -602,21 +620,20 @@ _cut = Storage()
 _cut.version = 0
 
 
-def _is_out_of_reach(x: Tensor) -> bool:
-    """Tell whether a tensor requires grad only because its base does, so that no gradient flows to it."""
-    return x._node is None and x._view is not None and x._view.inherited
-
-
 def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
     """Add a cotangent to `.grad`: in place, unless the sum must itself be differentiable."""
     if leaf._node is not None:
         raise RuntimeError("leaf variable has been moved into the graph interior")
-    if not leaf._requires_grad or _is_out_of_reach(leaf):
+    if not leaf._requires_grad or is_out_of_reach(leaf):
         return
     with _accumulating:
         held = leaf._grad
         if create_graph:
-            leaf._grad = ct.clone() if held is None else held + ct
+            if held is None:
+                leaf._grad = ct.clone()
+                rename(leaf._grad._node, "CopyBackwards")
+            else:
+                leaf._grad = held + ct
         elif held is None:
             leaf._grad = _wrap(_copy(ct.array if isinstance(ct, Tensor) else ct, leaf.array))
         else:
@@ -733,7 +750,7 @@ def overwritten(array: Any, made_by: Node | None, storage: Storage, version: int
         storage: its storage.
         version: the storage's version when it was saved.
     """
-    source = "" if made_by is None else f", which is output 0 of {made_by.name()},"
+    source = "" if made_by is None else f", which is output 0 of {made_by.name().removesuffix('Backward0')},"
     shape = f"[{type_name(array.dtype)} {list(array.shape)}]"
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: {shape}{source} is "
@@ -745,13 +762,7 @@ def overwritten(array: Any, made_by: Node | None, storage: Storage, version: int
 def _saved_values(node: Node, saved: tuple[tuple[Any, ...], ...]) -> list[tuple[Any, Node | None]]:
     """Return the saved arrays in the order of the node's versions, each with the node that made it, None for a leaf."""
     found: list[tuple[Any, Node | None]] = []
-    p = node.primitive
-    for i, end in enumerate(node.edges):
-        if end is not None:
-            for name, value in zip(p.rule(i).needs, saved[i], strict=True):
-                if name == "y":
-                    found.append((value, node))
-                elif name in p.arg_names and hasattr(value, "dtype"):
-                    source = node.edges[p.arg_names.index(name)]
-                    found.append((value, source if isinstance(source, Node) else None))
+    for i, j, name in counted(node, saved):
+        source = node if name == "y" else node.edges[node.primitive.arg_names.index(name)]
+        found.append((saved[i][j], source if isinstance(source, Node) else None))
     return found

@@ -590,12 +590,20 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along `dim`, one tensor each."""
-    return tuple(select(input, dim, i) for i in range(input.array.shape[dim]))
+    """The slices along `dim`, one tensor each; they cannot be written to in place where gradients flow."""
+    return _several("Unbind", [select(input, dim, i) for i in range(input.array.shape[dim])])
+
+
+def _several(op: str, views: list[Tensor]) -> tuple[Tensor, ...]:
+    """Mark views as the outputs of one op."""
+    for i, x in enumerate(views):
+        if x._view is not None and x._view.kind in ("", "custom"):
+            x._view.kind = f"Output {i} of {op}"
+    return tuple(views)
 
 
 def split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along `dim` into pieces of one size, or of the sizes in a list."""
+    """The tensor cut along `dim` into pieces of one size, or of the sizes in a list; see `unbind` for writes to them."""
     n = input.array.shape[dim]
     sizes = (
         [builtins.min(split_size, n - i) for i in range(0, n, split_size)]
@@ -605,7 +613,8 @@ def split(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     if builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n}, but got split_sizes={sizes}")
     starts = [builtins.sum(sizes[:i]) for i in range(len(sizes))]
-    return tuple(narrow(input, dim, s, k) for s, k in zip(starts, sizes, strict=True))
+    op = "Split" if isinstance(split_size, int) else "SplitWithSizes"
+    return _several(op, [narrow(input, dim, s, k) for s, k in zip(starts, sizes, strict=True)])
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

@@ -151,10 +151,19 @@ def run_after(
 
 
 def run_accumulated(hooks: Registered, leaf: Tensor) -> None:
-    """Show a leaf to its post-accumulate hooks."""
+    """Show a leaf to its post-accumulate hooks.
+
+    Raises:
+        TypeError: a hook returned something that is neither None nor a tensor.
+        RuntimeError: a hook returned another tensor.
+    """
     for hook in list(hooks.values()):
-        if hook(leaf) is not None:
-            raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+        result = hook(leaf)
+        if result is None or result is leaf:
+            continue
+        if not hasattr(result, "_requires_grad"):
+            raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+        raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
 def _replaced(hook: Any, result: Any, old: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:

@@ -52,6 +52,15 @@ class IndirectNode(JointNode):
         super().__init__(node.primitive, node.edges, None, node.versions, node.shapes, node.frees)
         self.kept = node.saved
 
+    @property
+    def values(self) -> tuple[tuple[Any, ...], ...] | None:
+        """What was saved; None once freed."""
+        return self.kept
+
+    @values.setter
+    def values(self, saved: tuple[tuple[Any, ...], ...]) -> None:
+        self.kept = saved
+
     def free(self) -> None:
         """Drop the saved values."""
         if self.frees:

@@ -15,8 +15,8 @@ import numpy as np
 from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
-from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, recorder
-from reference_impl.tensor import Node, Path, Tensor, View, hand_over_retain, refresh, rewritten
+from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
+from reference_impl.tensor import Node, Path, Tensor, View, hand_over_retain, new_number, refresh, rename, rewritten
 
 __all__ = ["IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
 
@@ -114,6 +114,7 @@ def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     p = PRIMITIVES["view_scatter"]
     make = recorder(p, (WANTED if base._requires_grad else CONSTANT, WANTED))
     node = make(p, (base, new), (base.array, new.array), base, {"path": path})
+    rename(node, "CopySlices")
     node.frees = True  # it keeps no values, yet PyTorch lets it run once only
     return node
 
@@ -131,40 +132,68 @@ def _adopt(x: Tensor, new: Tensor) -> None:
     hand_over_retain(before, node)
 
 
-# Their rules need the old value, of which PyTorch keeps a copy; of the other ops backward refuses to run.
-_NEED_WHAT_THEY_OVERWRITE = ("abs", "pow", "square")
-
-
 def _in_place(op: Callable[..., Any]) -> Callable[..., Tensor]:
     name = op.__name__.rstrip("_")
 
     def method(x: Tensor, *args: Any, **params: Any) -> Tensor:
-        check_writable(x, *args)
-        return assign(x, op(x.clone() if name in _NEED_WHAT_THEY_OVERWRITE and mode.enabled else x, *args, **params))
+        check_writable(x, *args, *params.values())
+        before = new_number()
+        new = op(x, *args, **params)
+        node = new._node
+        if node is not None:
+            if any(isinstance(end, Node) and end.number > before for end in node.edges):
+                new = op(x.clone(), *args, **params)  # composed of several ops, any of which may have saved x
+            else:
+                _save_a_copy(node, x)
+        return assign(x, new)
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"Replace x by `{name}` of it, in place, and return x."
     return method
 
 
+def _save_a_copy(node: Node, x: Tensor) -> None:
+    """Let a node that needs the first argument of its op keep a copy of it, since x itself is about to be overwritten."""
+    values, first = node.values, node.primitive.arg_names[0]
+    if values is None:
+        return
+    copy, saved, versions = None, [list(v) for v in values], []
+    for (i, j, name), pair in zip(counted(node, values), node.versions, strict=False):
+        if name == first and values[i][j] is x.array:
+            saved[i][j] = copy = x.array.copy() if copy is None else copy
+        else:
+            versions.append(pair)
+    if copy is not None:
+        node.values, node.versions = tuple(map(tuple, saved)), tuple(versions)
+
+
 def zero_(x: Tensor) -> Tensor:
     """Fill with zeros in place and return x."""
-    return fill_(x, 0.0)
+    check_writable(x)
+    return assign(x, _overwritten(x, 0.0, "ZeroBackward0"))
 
 
 def fill_(x: Tensor, value: Any) -> Tensor:
-    """Fill with one value in place and return x; a 0-d tensor's gradient is the sum of the cotangent."""
+    """Fill with one value in place and return x; a 0-d tensor's gradient is the sum of the cotangent.
+
+    Raises:
+        RuntimeError: the value is a tensor of one dimension or more.
+    """
+    if isinstance(value, Tensor) and value.array.ndim:
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.array.ndim} dimensions."
+        )
     check_writable(x, value)
-    return assign(x, _overwritten(x, value))
+    return assign(x, _overwritten(x, value, "FillBackward0"))
 
 
 def copy_(x: Tensor, src: Tensor) -> Tensor:
     """Copy the broadcast values of `src` in place and return x: gradient 0 to the old values, all to `src`."""
     check_writable(x, src)
-    return assign(x, _overwritten(x, src))
+    return assign(x, _overwritten(x, src, "CopyBackwards"))
 
 
-def _overwritten(x: Tensor, value: Any) -> Tensor:
+def _overwritten(x: Tensor, value: Any, name: str) -> Tensor:
     if isinstance(value, Tensor):
         try:
             np.broadcast_to(value.array, x.array.shape)
@@ -177,7 +206,24 @@ def _overwritten(x: Tensor, value: Any) -> Tensor:
     elif x.array.dtype.kind != "f":
         value = int(value)
     result: Tensor = elementwise.overwrite(x, value)
+    rename(result._node, name)
     return result
+
+
+def resize_(x: Tensor, *sizes: Any) -> Tensor:
+    """Give x another shape in place and return x: its first elements in order, then zeros where there are more.
+
+    Raises:
+        RuntimeError: x requires grad.
+    """
+    if x.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    made = np.zeros(shape, x.array.dtype)
+    n = min(made.size, x.array.size)
+    made.reshape(-1)[:n] = x.array.reshape(-1)[:n]
+    x.array = made
+    return x
 
 
 def set_item(x: Tensor, index: Any, value: Any) -> None:
@@ -191,7 +237,8 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     if indexing.is_basic(plain):
         piece = x if _selects_all(plain, x.array.shape) else apply(PRIMITIVES["getitem"], x, index=plain)
         check_writable(piece, value)
-        assign(piece, _overwritten(piece, _without_leading_ones(value, piece.array.ndim)))
+        name = "CopyBackwards" if isinstance(value, Tensor) else "FillBackward0"
+        assign(piece, _overwritten(piece, _without_leading_ones(value, piece.array.ndim), name))
         return
     check_writable(x, value)
     value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
@@ -224,4 +271,4 @@ IN_PLACE: dict[str, Callable[..., Tensor]] = {
         *("reciprocal", "relu", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh"),
         *("tril", "triu"),
     )
-} | {"zero_": zero_, "fill_": fill_, "copy_": copy_}
+} | {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}

@@ -98,6 +98,10 @@ def _float(x: Tensor) -> Tensor:
     return F.to(x, dtypes.float32)
 
 
+def _refuse_to_write(name: str, x: Tensor, *value: Any) -> None:
+    raise AttributeError(f"attribute '{name}' of 'reference_impl.Tensor' objects is not writable")
+
+
 def _install() -> None:
     for name in METHODS:
         setattr(Tensor, name, getattr(F, name))
@@ -156,6 +160,21 @@ def _install() -> None:
     }
     for name, value in more.items():
         setattr(Tensor, name, value)
+    for name in (
+        "T",
+        "mT",
+        "_base",
+        "_version",
+        "dtype",
+        "grad_fn",
+        "is_leaf",
+        "ndim",
+        "output_nr",
+        "retains_grad",
+        "shape",
+    ):
+        refuse = functools.partial(_refuse_to_write, name)
+        setattr(Tensor, name, getattr(Tensor, name).setter(refuse).deleter(refuse))
     # Overflow and division by zero give inf and nan in silence, as in PyTorch; NumPy would warn about ours.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"reference_impl\b")
 

@@ -42,6 +42,7 @@ __all__ = [
     "Rule",
     "apply",
     "binary",
+    "counted",
     "primitive",
     "recorder",
     "register_array_type",
@@ -90,7 +91,7 @@ class Primitive:
     promotes: bool
     first_promoted: int  # `where` promotes its branches, not its condition
     doc: str
-    node_name: str
+    node_name: str | Callable[[Node], str]
     add_into: Callable[..., None] | None
     recorders: dict[tuple[int, ...], Callable[..., Node]] = field(default_factory=dict, repr=False)  # see `recorder`
 
@@ -112,6 +113,7 @@ def primitive(
     view: bool = False,
     floats: bool = False,
     add_into: Callable[..., None] | None = None,
+    node_name: str | Callable[[Node], str] = "",
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a primitive from its NumPy body and its rules; the decorated name becomes the op itself.
 
@@ -125,6 +127,7 @@ def primitive(
         floats: integer tensors are converted to the default float type first.
         add_into: for an op of one argument whose rule makes a new, mostly empty array: ``add_into(total, ct, ...)`` adds
             what the rule would return to a sum in place. A loop over the rows of a matrix is then linear in its length.
+        node_name: PyTorch's name of the node's class, or a function that tells it; by default made of the primitive's.
     """
 
     def declare(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,7 +148,7 @@ def primitive(
             promotes=floats or kind == ELEMENTWISE or arg_names == ("xs",),
             first_promoted=int(arg_names[0] == "condition"),
             doc=inspect.getdoc(body) or "",
-            node_name="".join(w.capitalize() for w in body.__name__.split("_")) + "Backward0",
+            node_name=node_name or "".join(w.capitalize() for w in body.__name__.split("_")) + "Backward0",
             add_into=add_into,
         )
         PRIMITIVES[made.name] = made
@@ -563,6 +566,23 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
         words = f"(lambda shapes: {words})(tuple([a.shape for a in arrays]))"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
     return made
+
+
+def counted(node: Node, saved: tuple[tuple[Any, ...], ...]) -> list[tuple[int, int, str]]:
+    """Return which saved values the versions of a node belong to, in their order: (edge, position, name) of each."""
+    p = node.primitive
+    found = [
+        (i, j, name)
+        for i, values in enumerate(saved)
+        for j, (name, value) in enumerate(zip(p.rule(i).needs, values, strict=False))
+        if name == "y" or (name in p.arg_names and not isinstance(value, (bool, int, float)))
+    ]
+    if len(found) > len(node.versions):  # numbers, which the fast path makes 0-d arrays of
+        numbers = [
+            k for k, (_, _, name) in enumerate(found) if name != "y" and node.edges[p.arg_names.index(name)] is None
+        ]
+        found = [f for k, f in enumerate(found) if k not in numbers]
+    return found
 
 
 def _place(p: Primitive, name: str, i: int) -> str:

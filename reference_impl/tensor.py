@@ -34,7 +34,10 @@ __all__ = [
     "as_array",
     "detached",
     "hand_over_retain",
+    "is_out_of_reach",
+    "new_number",
     "refresh",
+    "rename",
     "rewritten",
     "target_of",
 ]
@@ -63,7 +66,7 @@ class View:
         base: the root of a chain of views; never a view itself.
         path: how to get from there to the view; None where the history is not to be followed.
         kind: "" for a view that may be rewritten; else why its history cannot: it was taken in "no_grad" or "inference"
-            mode, is one of the outputs of an op that returns "several" views, or was made by a "custom" function.
+            mode, was made by a "custom" function, or is an output of an op that returns several views, which is then named.
         version: of the storage when the view's node was made.
         inherited: the view requires grad only because its base does: it was taken while nothing was recorded.
     """
@@ -80,6 +83,11 @@ class View:
 
 _ndarray = np.ndarray
 _numbers = itertools.count()
+
+
+def new_number() -> int:
+    """Return a number larger than that of every node made so far."""
+    return next(_numbers)
 
 
 class Node:
@@ -125,6 +133,15 @@ class Node:
         self.number = next(_numbers)
         self._hooks: Hooks | None = None
 
+    @property
+    def values(self) -> tuple[tuple[Any, ...], ...] | None:
+        """What was saved, wherever the kind of node keeps it; None once freed."""
+        return self.saved
+
+    @values.setter
+    def values(self, saved: tuple[tuple[Any, ...], ...]) -> None:
+        self.saved = saved
+
     def free(self) -> None:
         """Drop what was saved, if that was any values: another backward is then refused."""
         if self.frees:
@@ -132,7 +149,8 @@ class Node:
 
     def name(self) -> str:
         """Return PyTorch's name of the node's class, such as "MulBackward0"."""
-        return self.primitive.node_name
+        name = self.primitive.node_name
+        return name if isinstance(name, str) else name(self)
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook` with the tuple of cotangents that the node is about to take; a tuple that it returns replaces them."""
@@ -145,13 +163,30 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """One (node, output index) pair an argument; (None, 0) for a constant."""
-        return tuple(
-            (accumulator(e), 0) if isinstance(e, Tensor) else (e.of, e.index) if isinstance(e, Output) else (e, 0)
-            for e in self.edges
-        )
+        return tuple(map(_end_of_edge, self.edges))
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
+
+
+def _end_of_edge(end: Target | None) -> tuple[Any, int]:
+    if isinstance(end, Output):
+        return end.of, end.index
+    if isinstance(end, Tensor):
+        return None if is_out_of_reach(end) else accumulator(end), 0
+    return end, 0
+
+
+def rename(node: Node | None, name: str) -> None:
+    """Give a node another name than its primitive's. Its class has it, so that other nodes need no room for one."""
+    if node is not None:
+        base = type(node)
+        if (base, name) not in _renamed:
+            _renamed[base, name] = type(name, (base,), {"__slots__": (), "name": lambda node: name})
+        object.__setattr__(node, "__class__", _renamed[base, name])
+
+
+_renamed: dict[tuple[Any, str], Any] = {}
 
 
 class JointNode(Node):
@@ -645,6 +680,11 @@ def target_of(x: Tensor) -> Target:
     return x if x._node is None else x._node
 
 
+def is_out_of_reach(x: Tensor) -> bool:
+    """Tell whether a tensor requires grad only because its base does, so that no gradient flows to it."""
+    return x._node is None and x._view is not None and x._view.inherited
+
+
 def refresh(x: Tensor) -> None:
     """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it.
 
@@ -665,6 +705,7 @@ def refresh(x: Tensor) -> None:
     from reference_impl.primitives import replay
 
     before, x._node = x._node, replay(base, view.path or ())
+    rename(x._node, "AsStridedBackward0")
     x._requires_grad = True
     view.version = x.storage.version
     hand_over_retain(before, x._node)
@@ -680,10 +721,13 @@ def rewritten(x: Tensor, what: str) -> RuntimeError:
     """Return the error for an in-place operation on a view, or around it, whose history cannot be rewritten."""
     view = x._view
     assert view is not None
+    several = view.kind not in ("no_grad", "inference", "custom")
     made_by = None
     if x._node is not None:
-        made_by = f"Output {x.output_nr} of {x._node.name().removesuffix('0').removesuffix('Backward')} is a view"
-    why = {"several": _SEVERAL, "custom": _CUSTOM}.get(view.kind)
+        index = x._node.index if isinstance(x._node, Output) else 0
+        name = f"Output {index} of {x._node.name().removesuffix('0').removesuffix('Backward')}"
+        made_by = f"{view.kind if several else name} is a view"
+    why = _SEVERAL if several else _CUSTOM if view.kind == "custom" else None
     if why is not None and made_by is not None:
         return RuntimeError(f"{made_by} and {what} modified inplace. {why}")
     mode_name = "inference" if view.kind == "inference" else "no_grad"

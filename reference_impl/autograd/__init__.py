@@ -6,6 +6,7 @@ from reference_impl.anomaly import detect_anomaly, set_detect_anomaly
 from reference_impl.autograd import forward_ad, function, functional, graph
 from reference_impl.autograd.function import Function
 from reference_impl.engine import backward, grad
+from reference_impl.inference import inference_mode
 from reference_impl.modes import enable_grad, no_grad, set_grad_enabled
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "functional",
     "grad",
     "graph",
+    "inference_mode",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",

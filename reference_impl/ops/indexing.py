@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.primitives import INDEXING, primitive, unbroadcast
+from reference_impl.tensor import Node
 
 __all__ = [
     "BasicIndex",
@@ -31,11 +32,24 @@ def _add_at(total: Any, ct: Any, x_shape: tuple[int, ...], index: Any) -> None:
         np.add.at(total, place, ct)
 
 
+def _name(node: Node) -> str:
+    """Return PyTorch's name for an index: it applies the items one after the other, and the last one counts."""
+    assert node.saved is not None  # it keeps no values, so it is never freed
+    _, index = node.saved[0]
+    items = [i for i in (index if isinstance(index, tuple) else (index,)) if i is not Ellipsis]
+    items = [i for i in items if type(i) is not slice or i != slice(None)]
+    kinds = {int: "Select", slice: "Slice", type(None): "Unsqueeze"}
+    if any(type(i) not in kinds for i in items):
+        return "IndexBackward0"
+    return f"{kinds[type(items[-1])] if items else 'Alias'}Backward0"
+
+
 @primitive(
     INDEXING,
     vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)],
     view=True,
     add_into=_add_at,
+    node_name=_name,
 )
 def getitem(x: Any, *, index: Any) -> Any:
     """x[index]: a view for integers, slices, None and Ellipsis; a copy for arrays of integers or bools."""
