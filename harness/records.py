@@ -41,9 +41,13 @@ __all__ = [
     "VerdictRow",
     "check_writable",
     "columns",
+    "list_files",
+    "open_file",
     "read_dataset",
     "read_run",
+    "remove_file",
     "to_parquet",
+    "write_file",
     "write_run",
 ]
 
@@ -619,6 +623,37 @@ def _schema_difference(found: Any, wanted: Any) -> str:
 
 
 # Files: local paths by the operating system, URLs by fsspec.
+
+
+def list_files(name: str | os.PathLike[str]) -> list[str]:
+    """The ``*.parquet`` files of a folder or URL in order of their names, or the file itself.
+
+    Raises:
+        RecordError: there is no such file or folder.
+    """
+    return _list(os.fspath(name))
+
+
+def open_file(name: str | os.PathLike[str]) -> IO[bytes]:
+    """Open a file or URL to read bytes."""
+    return _open(os.fspath(name))
+
+
+def write_file(name: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file or URL, whole or not at all.
+
+    Raises:
+        RecordError: it cannot be written. Nothing is left behind.
+    """
+    try:
+        _write_whole(os.fspath(name), data)
+    except Exception as error:  # a remote file system may raise any type
+        raise RecordError(f"{os.fspath(name)}: cannot write: {_describe(error)}") from error
+
+
+def remove_file(name: str | os.PathLike[str]) -> None:
+    """Remove a file or URL."""
+    _remove(os.fspath(name))
 
 
 def _is_url(name: str) -> bool:
