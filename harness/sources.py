@@ -33,6 +33,7 @@ from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
 from harness.vocabulary.layers import LAYERS
+from harness.vocabulary.losses import LOSSES
 
 __all__ = ["FRAMEWORKS", "spelled", "to_source"]
 
@@ -292,6 +293,24 @@ def _keywords(function: str, op: str) -> Speller:
     return spell
 
 
+def _with_classes(function: str, indices: str) -> Speller:
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        rest = {k: v for k, v in params.items() if k != "target"}
+        return _call(function)([args[0], _index(indices, params["target"])], rest, specs)
+
+    return spell
+
+
+def _normalised(function: str, *words: str) -> Speller:
+    """Without running statistics: the batch's own."""
+
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        named = [f"{name}={arg}" for name, arg in zip(("weight", "bias"), args[1:], strict=False)]
+        return _call(function)([args[0], "None", "None", *named, *words], params, specs)
+
+    return spell
+
+
 def _einsum(function: str) -> Speller:
     return lambda args, params, specs: f"{function}({params['equation']!r}, {_joined(args)})"
 
@@ -357,12 +376,15 @@ def _torch_spelling() -> dict[str, Speller]:
             f"torch.gather({args[0]}, {params['dim']}, {_index(indices, params['index'])})"
         ),
         "einsum": _einsum("torch.einsum"),
+        **{op: _with_classes(f"torch.nn.functional.{op}", indices) for op in ("cross_entropy", "nll_loss")},
+        "batch_norm": _normalised("torch.nn.functional.batch_norm", "training=True"),
+        "instance_norm": _normalised("torch.nn.functional.instance_norm"),
         "embedding": lambda args, params, specs: (
             f"torch.nn.functional.embedding({_index(indices, params['index'])}, {args[0]})"
         ),
         "multi_dot": _joining("torch.linalg.multi_dot"),
         **{op: _keywords(f"torch.linalg.{op}", op) for op in ("cross", "vecdot")},
-        **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear", *LAYERS)},
+        **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear", *LAYERS, *LOSSES)},
     }
 
 

@@ -43,6 +43,7 @@ from reference_impl.products import (
     cdist,
     chain_matmul,
     cross,
+    dist,
     einsum,
     inner,
     kron,

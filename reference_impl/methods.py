@@ -35,7 +35,7 @@ METHODS = (
     *("erf hardshrink prelu").split(),
 )
 
-PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross inner kron vdot".split()
+PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross dist inner kron vdot".split()
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 

@@ -31,6 +31,7 @@ __all__ = [
     "cdist",
     "chain_matmul",
     "cross",
+    "dist",
     "einsum",
     "inner",
     "kron",
@@ -218,6 +219,11 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
         )
     apart = sub(movement.unsqueeze(x1, dim=-2), movement.unsqueeze(x2, dim=-3))
     return _as_tensor(reductions.vector_norm(apart, ord=float(p), dim=-1, keepdim=False))
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm of input - other; at distance 0 the gradient is 0."""
+    return _as_tensor(reductions.vector_norm(sub(input, other), ord=float(p), dim=None, keepdim=False))
 
 
 # -- chains

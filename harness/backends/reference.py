@@ -21,6 +21,7 @@ from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 from harness.vocabulary.layers import LAYERS
+from harness.vocabulary.losses import LOSSES
 
 __all__ = ["CONVENTIONS", "OPS", "ReferenceBackend"]
 
@@ -42,6 +43,14 @@ _SPECIAL = "erf ndtr"
 def _indices(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     # The shape is given since an index without elements, ((), ()), does not show it.
     return _api.tensor(np.array(index, dtype=np.int64).reshape(shape))
+
+
+def _with_classes(loss: Any, x: Any, *, target: Any, **params: Any) -> Any:
+    return loss(x, _indices((target,), np.shape(target)), **params)
+
+
+def _normalised(norm: Any, x: Any, weight: Any = None, bias: Any = None, **params: Any) -> Any:
+    return norm(x, None, None, weight, bias, **params)
 
 
 OPS: dict[str, Callable[..., Any]] = {
@@ -72,7 +81,13 @@ OPS: dict[str, Callable[..., Any]] = {
     "cross": _api.linalg.cross,
     "multi_dot": lambda *xs: _api.linalg.multi_dot(xs),
     "bilinear": _api.nn.functional.bilinear,
-    **{name: getattr(_api.nn.functional, name) for name in LAYERS},
+    **{name: getattr(_api.nn.functional, name) for name in (*LAYERS, *LOSSES)},
+    **{
+        name: functools.partial(_with_classes, getattr(_api.nn.functional, name))
+        for name in ("cross_entropy", "nll_loss")
+    },
+    "batch_norm": functools.partial(_normalised, _api.nn.functional.batch_norm, training=True),
+    "instance_norm": functools.partial(_normalised, _api.nn.functional.instance_norm),
     "embedding": lambda weight, *, index: _api.nn.functional.embedding(_indices(index, np.shape(index)), weight),
 }
 

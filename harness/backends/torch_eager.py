@@ -20,6 +20,7 @@ from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
 from harness.vocabulary.layers import LAYERS
+from harness.vocabulary.losses import LOSSES
 
 __all__ = ["CONVENTIONS", "OPS", "TorchBackend", "devices", "same_layout", "threads"]
 
@@ -57,6 +58,15 @@ _ACTIVATIONS = (
     "relu6 hardsigmoid hardswish threshold prelu glu"
 )
 _SPECIAL = "erf ndtr"
+
+
+def _with_classes(loss: Any, x: Any, *, target: Any, **params: Any) -> Any:
+    return loss(x, _long((target,), np.shape(target)), **params)
+
+
+def _normalised(norm: Any, x: Any, weight: Any = None, bias: Any = None, **params: Any) -> Any:
+    return norm(x, None, None, weight, bias, **params)
+
 
 OPS: dict[str, Callable[..., Any]] = {
     **{name: getattr(torch.nn.functional, name) for name in _ACTIVATIONS.split()},
@@ -136,7 +146,13 @@ OPS: dict[str, Callable[..., Any]] = {
     "cross": torch.linalg.cross,
     "multi_dot": lambda *xs: torch.linalg.multi_dot(xs),
     "bilinear": torch.nn.functional.bilinear,
-    **{name: getattr(torch.nn.functional, name) for name in LAYERS},
+    **{name: getattr(torch.nn.functional, name) for name in (*LAYERS, *LOSSES)},
+    **{
+        name: functools.partial(_with_classes, getattr(torch.nn.functional, name))
+        for name in ("cross_entropy", "nll_loss")
+    },
+    "batch_norm": functools.partial(_normalised, torch.nn.functional.batch_norm, training=True),
+    "instance_norm": functools.partial(_normalised, torch.nn.functional.instance_norm),
     "embedding": lambda weight, *, index: torch.nn.functional.embedding(_long(index, np.shape(index)), weight),
 }
 
@@ -289,6 +305,6 @@ def _no_warnings() -> Any:
 
 
 def _quiet(program: Program) -> Callable[[], Any]:
-    """A context without PyTorch's remarks on var of too few elements and on copies that padding "same" makes."""
-    loud = any(i.op == "var" or ("padding", "same") in i.params for i in program.instrs)
+    """A context without PyTorch's remarks on var of too few elements, the mean of kl_div and copies for padding "same"."""
+    loud = any(i.op in ("var", "kl_div") or ("padding", "same") in i.params for i in program.instrs)
     return _no_warnings if loud else contextlib.nullcontext

@@ -12,11 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from harness.vocabulary import activations, contraction, elementwise, indexing, layers, movement, reductions, special
+from harness.vocabulary import (
+    activations,
+    contraction,
+    elementwise,
+    indexing,
+    layers,
+    losses,
+    movement,
+    reductions,
+    special,
+)
 from harness.vocabulary.checks import Op
 
 __all__ = ["OPS"]
 
-_FAMILIES = (elementwise, reductions, movement, indexing, contraction, layers, activations, special)
+_FAMILIES = (elementwise, reductions, movement, indexing, contraction, layers, losses, activations, special)
 
 OPS: Final[Mapping[str, Op]] = {op.name: op for family in _FAMILIES for op in family.ROWS}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from .support import assert_equal
-from .test_kinks import Points, kink
+from .test_kinks import THIRD, Points, kink
 
 INF, NAN = math.inf, math.nan
 # The float64 next to a number that its text does not say: 2/sqrt(pi), exp(-1).
@@ -73,6 +73,59 @@ ROWS = [
         [[ERF_SLOPE]],
         in_jax=lambda jax, x: jax.scipy.special.erf(x),
         name="erf",
+    ),
+    kink(
+        "KP91",
+        lambda m, x: m.nn.functional.smooth_l1_loss(x, m.zeros(3, dtype=m.float64)),
+        [[0.0, 1.0, -1.0]],
+        [[0, THIRD, -THIRD]],
+        name="smooth_l1_loss",
+    ),
+    kink(
+        "KP91",
+        lambda m, x: m.nn.functional.huber_loss(x, m.zeros(3, dtype=m.float64)),
+        [[0.0, 1.0, -1.0]],
+        [[0, THIRD, -THIRD]],
+        name="huber_loss",
+    ),
+    kink(
+        "KP92",
+        lambda m, x: m.nn.functional.l1_loss(x, m.zeros(2, dtype=m.float64)),
+        [[0.0, 1.0]],
+        [[0, 0.5]],
+        name="l1_loss",
+    ),
+    kink(
+        "KP96",
+        lambda m, x, y: m.dot(x, y),
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[3, 4], [1, 2]],
+        in_jax=lambda jax, x, y: jax.numpy.dot(x, y),
+        name="dot",
+    ),
+    kink("KP104", lambda m, x, y: m.dist(x, y), [[1.0, 2.0], [1.0, 2.0]], [[0, 0], [0, 0]], name="dist"),
+    kink("KP105", lambda m, x, y: m.cdist(x, y), [[[1.0, 2.0]], [[1.0, 2.0]]], [[[0, 0]], [[0, 0]]], name="cdist"),
+    kink(
+        "KP106",
+        lambda m, x, y: m.nn.functional.cosine_similarity(x, y, dim=0),
+        [[0.0, 0.0], [1.0, 2.0]],
+        [[1 / math.sqrt(5.0) / 1e-8, 2 / math.sqrt(5.0) / 1e-8], [0, 0]],
+        name="cosine_similarity",
+    ),
+    kink(
+        "KP107",
+        lambda m, x: m.nn.functional.normalize(x, dim=0),
+        [[0.0, 0.0]],
+        [[1 / 1e-12, 1 / 1e-12]],
+        name="normalize",
+    ),
+    kink(
+        "KP109",
+        lambda m, x: m.matmul(m.zeros(2, 0, dtype=m.float64), x.reshape(0, 3)),
+        [[]],
+        [[]],
+        in_jax=lambda jax, x: jax.numpy.zeros((2, 0)) @ x.reshape(0, 3),
+        name="matmul of size 0",
     ),
 ]
 

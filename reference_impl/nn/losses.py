@@ -1,0 +1,435 @@
+"""Losses and distances, each with `reduction` "none", "mean" or "sum"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from reference_impl import functions as F
+from reference_impl.ops import activations
+from reference_impl.tensor import Tensor
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "cross_entropy",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "nll_loss",
+    "normalize",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+]
+
+
+def _reduced(loss: Any, reduction: str) -> Tensor:
+    """Return the loss of every element, their mean or their sum.
+
+    Raises:
+        ValueError: another reduction.
+    """
+    if reduction == "mean":
+        return F.mean(loss)
+    if reduction == "sum":
+        return F.sum(loss)
+    if reduction != "none":
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    out: Tensor = loss
+    return out
+
+
+def _weighted(loss: Any, weight: Tensor | None) -> Any:
+    return loss if weight is None else F.mul(loss, weight)
+
+
+# -- of differences
+
+
+def _by_weight(loss: Any, weight: Tensor | None, reduction: str) -> Tensor:
+    """Return the reduced loss; its mean with a weight for every element is over the weights.
+
+    Raises:
+        ValueError: the weight has another shape.
+    """
+    if weight is None:
+        return _reduced(loss, reduction)
+    if tuple(weight.shape) != tuple(loss.shape):
+        raise ValueError("Weights and input must have the same size.")
+    total = _reduced(F.mul(loss, weight), "sum" if reduction == "mean" else reduction)
+    return F.div(total, F.sum(weight)) if reduction == "mean" else total
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """(input - target)²."""
+    return _by_weight(F.square(F.sub(input, target)), weight, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """|input - target|; gradient 0 where they are equal."""
+    return _by_weight(F.abs(F.sub(input, target)), weight, reduction)
+
+
+def _quadratic_near_zero(apart: Any, width: float) -> Any:
+    """d²/2 up to |d| = width, then width (|d| - width / 2), as one product without a branch."""
+    near = F.clamp(apart, min=-width, max=width)
+    return F.mul(near, F.sub(apart, F.mul(near, 0.5)))
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """d² / (2 beta) for a difference d below beta, |d| - beta / 2 beyond; with beta = 0 the same as `l1_loss`.
+
+    Raises:
+        RuntimeError: beta is negative.
+    """
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    loss = _quadratic_near_zero(F.sub(input, target), beta)
+    return _reduced(loss if beta == 1 else F.div(loss, beta), reduction)
+
+
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """d² / 2 for a difference d below delta, delta (|d| - delta / 2) beyond.
+
+    Raises:
+        RuntimeError: delta is not positive.
+    """
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
+    return _reduced(_weighted(_quadratic_near_zero(F.sub(input, target), delta), weight), reduction)
+
+
+# -- of probabilities
+
+
+def _classes(name: str, target: Any, input: Tensor, ignore_index: int) -> tuple[Any, Any]:
+    """Return the class of every element, 0 where it is ignored, and which are not.
+
+    Raises:
+        ValueError: the target has not the shape of the input without its classes.
+        IndexError: a class is out of range.
+    """
+    places = np.asarray(target.array if isinstance(target, Tensor) else target)
+    shape = input.shape[:1] + input.shape[2:] if input.array.ndim > 1 else ()
+    if tuple(places.shape) != tuple(shape):
+        raise ValueError(f"{name}: expected a target of shape {tuple(shape)}, got {tuple(places.shape)}")
+    counted = places != ignore_index
+    n = input.array.shape[1 if input.array.ndim > 1 else 0]
+    kept = np.where(counted, places, 0).astype(np.int64)
+    if kept.size and not (kept.min() >= 0 and kept.max() < n):
+        raise IndexError(f"Target {kept.min() if kept.min() < 0 else kept.max()} is out of bounds.")
+    return kept, counted
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """-input at the class of each element, times the class's weight; the mean is over the weights.
+
+    Args:
+        input: log-probabilities (c,), (n, c) or (n, c, ...).
+        target: a class for each element of the input without its classes; `ignore_index` counts as nothing.
+    """
+    classes, counted = _classes("nll_loss", target, input, ignore_index)
+    dim = 1 if input.array.ndim > 1 else 0
+    picked = F.neg(F.squeeze(F.gather(input, dim, np.expand_dims(classes, dim)), dim))
+    if weight is not None:
+        picked = F.mul(picked, F.reshape(F.index_select(weight.detach(), 0, classes.reshape(-1)), classes.shape))
+    if not counted.all():
+        picked = F.where(Tensor(counted), picked, 0.0)
+    if reduction != "mean":
+        return _reduced(picked, reduction)
+    out: Tensor = F.div(F.sum(picked), _total(weight, classes, counted))
+    return out
+
+
+def _total(weight: Tensor | None, classes: Any, counted: Any) -> Any:
+    """Return the sum of the weights of the elements that count."""
+    if weight is None:
+        return float(np.count_nonzero(counted))
+    return F.sum(F.index_select(weight.detach(), 0, classes[counted]))
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """`nll_loss` of the log-softmax of the input, for classes or, in the shape of the input, probabilities of classes.
+
+    Args:
+        label_smoothing: this share of every target is spread over all classes.
+
+    Raises:
+        RuntimeError: label_smoothing is not between 0 and 1.
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    dim = 1 if input.array.ndim > 1 else 0
+    n = input.array.shape[dim]
+    logs = F.log_softmax(input, dim)
+    spread = (-1, *(1,) * (input.array.ndim - 2)) if dim else (-1,)
+    if target.array.dtype.kind == "f":
+        if label_smoothing:
+            target = F.add(F.mul(target, 1 - label_smoothing), label_smoothing / n)
+        terms = F.mul(logs, target)
+        if weight is not None:
+            terms = F.mul(terms, F.reshape(weight, spread))
+        losses = F.neg(F.sum(terms, dim))
+        return F.div(F.sum(losses), float(losses.numel())) if reduction == "mean" else _reduced(losses, reduction)
+    nll = nll_loss(logs, target, weight, ignore_index, reduction=reduction)
+    if not label_smoothing:
+        return nll
+    classes, counted = _classes("cross_entropy", target, input, ignore_index)
+    terms = logs if weight is None else F.mul(logs, F.reshape(weight.detach(), spread))
+    smooth = F.neg(F.sum(terms, dim))
+    if not counted.all():
+        smooth = F.where(Tensor(counted), smooth, 0.0)
+    if reduction == "mean":
+        smooth = F.div(F.sum(smooth), _total(weight, classes, counted))
+    else:
+        smooth = _reduced(smooth, reduction)
+    out: Tensor = F.add(F.mul(nll, 1 - label_smoothing), F.mul(smooth, label_smoothing / n))
+    return out
+
+
+# Of the logarithms in `binary_cross_entropy` and their slope at 0; PyTorch keeps its 1e-12 as a float32.
+_LOWEST, _STEEPEST = -100.0, 1 / float(np.float32(1e-12))
+
+
+def _log_of(x: Any, apart: Any, log: Any, function: Any) -> Any:
+    """The logarithm of a probability, at least -100, with slope 1e12 at 0 and, where it is 0, none.
+
+    Args:
+        x: the probability.
+        apart: 1 - x.
+        log: what `function` takes: x for log, -apart for log1p.
+    """
+    zero, one = F.eq(x, 0.0), F.eq(apart, 0.0)
+    inside = F.clamp(function(F.where(F.logical_or(zero, one), -0.5 if function is F.log1p else 0.5, log)), min=_LOWEST)
+    return F.where(zero, F.add(F.mul(x, _STEEPEST), _LOWEST), F.where(one, 0.0, inside))
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """-(target log(input) + (1 - target) log(1 - input)) of probabilities; the logarithms are at least -100.
+
+    At an input of exactly 0 or 1 the gradient is (input - target) 1e12, as in PyTorch.
+
+    Raises:
+        ValueError: the shapes differ.
+        RuntimeError: a number is not between 0 and 1.
+    """
+    if tuple(target.shape) != tuple(input.shape):
+        raise ValueError(
+            f"Using a target size ({tuple(target.shape)}) that is different to the input size ({tuple(input.shape)}) is "
+            "deprecated. Please ensure they have the same size."
+        )
+    for name, x in (("input", input), ("target", target)):
+        if isinstance(x.array, np.ndarray) and not ((x.array >= 0) & (x.array <= 1)).all():
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+    apart = F.sub(1.0, input)
+    there = F.mul(target, _log_of(input, apart, input, F.log))
+    elsewhere = F.mul(F.sub(target, 1.0), _log_of(apart, input, F.neg(input), F.log1p))
+    return _reduced(_weighted(F.sub(elsewhere, there), weight), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """`binary_cross_entropy` of sigmoid(input), without its overflow; `pos_weight` weighs the target's part."""
+    if tuple(target.shape) != tuple(input.shape):
+        raise ValueError(f"Target size ({tuple(target.shape)}) must be the same as input size ({tuple(input.shape)})")
+    logs = activations.logsigmoid(input)
+    if pos_weight is not None:
+        logs = F.mul(logs, F.add(F.mul(F.sub(pos_weight, 1.0), target), 1.0))
+    loss = F.sub(F.mul(F.sub(1.0, target), input), logs)
+    return _reduced(_weighted(loss, weight), reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target (log(target) - input) of log-probabilities; "batchmean" is the sum over the length of the first dimension.
+
+    Args:
+        log_target: the target holds logarithms, too.
+    """
+    if log_target:
+        loss = F.mul(F.exp(target), F.sub(target, input))
+    else:
+        zero = F.eq(target, 0.0)
+        entropy = F.mul(target, F.log(F.where(zero, 1.0, target)))
+        loss = F.sub(entropy, F.mul(target, input))
+    if reduction == "batchmean":
+        out: Tensor = F.div(F.sum(loss), float(input.array.shape[0]))
+        return out
+    return _reduced(loss, reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """exp(input) - target input; of a rate, not its logarithm, input - target log(input + eps).
+
+    Args:
+        full: adds Stirling's approximation of log(target!) where the target is above 1.
+    """
+    if log_input:
+        loss = F.sub(F.exp(input), F.mul(target, input))
+    else:
+        loss = F.sub(input, F.mul(target, F.log(F.add(input, eps))))
+    if full:
+        safe = F.where(F.gt(target, 1.0), target, 1.0)
+        half_log = F.mul(F.log(F.mul(safe, 2 * math.pi)), 0.5)
+        stirling = F.add(F.sub(F.mul(safe, F.log(safe)), safe), half_log)
+        loss = F.add(loss, F.where(F.gt(target, 1.0), stirling, 0.0))
+    return _reduced(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """(log(var) + (input - target)² / var) / 2; a variance below eps counts as eps and keeps its gradient.
+
+    Raises:
+        ValueError: a variance is negative, or its shape fits neither the input nor the input without its last dimension.
+    """
+    variance = F.add(F.mul(input.detach(), 0.0), var) if isinstance(var, float) else var
+    if variance.array.shape != input.array.shape:
+        if variance.array.shape == input.array.shape[:-1]:
+            variance = F.unsqueeze(variance, dim=-1)
+        elif variance.array.shape != (*input.array.shape[:-1], 1):
+            raise ValueError("var is of incorrect size")
+    if isinstance(variance.array, np.ndarray) and (variance.array < 0).any():
+        raise ValueError("var has negative entry/entries")
+    variance = _at_least(variance, eps)
+    loss = F.mul(F.add(F.log(variance), F.div(F.square(F.sub(input, target)), variance)), 0.5)
+    return _reduced(F.add(loss, 0.5 * math.log(2 * math.pi)) if full else loss, reduction)
+
+
+def _at_least(x: Any, lowest: float) -> Any:
+    """x, `lowest` where it is below, and the gradient of x everywhere: what writing without gradient does."""
+    return F.where(F.lt(x, lowest), F.add(F.sub(x, x.detach()), lowest), x)
+
+
+# -- of margins
+
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
+    """The input where the target is 1, max(0, margin - input) where it is -1."""
+    beyond = F.where(F.ne(target, 1), F.clamp(F.sub(margin, input), min=0.0), 0.0)
+    return _reduced(F.add(beyond, F.where(F.ne(target, -1), input, 0.0)), reduction)
+
+
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, *, reduction: str = "mean"
+) -> Tensor:
+    """max(0, margin - target (input1 - input2))."""
+    loss = F.add(F.mul(F.neg(target), F.sub(input1, input2)), margin)
+    return _reduced(F.clamp(loss, min=0.0), reduction)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """log(1 + exp(-target input)).
+
+    Raises:
+        RuntimeError: the target requires grad.
+    """
+    if target.requires_grad:
+        raise RuntimeError(
+            "The function 'soft_margin_loss' is not differentiable with respect to argument 'target'. This input cannot "
+            "have requires_grad True."
+        )
+    return _reduced(F.log1p(F.exp(F.mul(F.neg(target), input))), reduction)
+
+
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, *, reduction: str = "mean"
+) -> Tensor:
+    """1 - cos of the angle between rows where the target is 1, max(0, cos - margin) where it is -1."""
+    dim = 1 if target.array.ndim == 1 else 0
+    sizes = [F.add(F.sum(F.mul(x, x), dim), 1e-12) for x in (input1, input2)]
+    cosines = F.div(F.sum(F.mul(input1, input2), dim), F.sqrt(F.mul(*sizes)))
+    near = F.where(F.eq(target, 1), F.sub(1.0, cosines), 0.0)
+    far = F.where(F.eq(target, -1), F.clamp(F.sub(cosines, margin), min=0.0), 0.0)
+    return _reduced(F.add(near, far), reduction)
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last dimension."""
+    return F.norm(F.add(F.sub(x1, x2), eps), p, -1, keepdim)
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin + distance(anchor, positive) - distance(anchor, negative)).
+
+    Args:
+        swap: the distance of positive and negative counts where it is smaller than that of anchor and negative.
+    """
+    if margin <= 0:
+        raise ValueError("margin must be greater than 0")
+    near = pairwise_distance(anchor, positive, p, eps)
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = F.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return _reduced(F.clamp(F.sub(F.add(near, margin), far), min=0.0), reduction)
+
+
+# -- directions
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
+    """The input over its p-norm along `dim`, which counts as at least eps."""
+    out: Tensor = F.div(input, F.clamp(F.norm(input, p, dim, keepdim=True), min=eps))
+    return out
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along `dim`; a norm below eps counts as eps and keeps its gradient."""
+    units = [F.div(x, _at_least(F.vector_norm(x, 2, dim, keepdim=True), eps)) for x in (x1, x2)]
+    return F.sum(F.mul(*units), dim)
