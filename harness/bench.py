@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.counting import measured
 from harness.environment import describe_run
 from harness.records import RunInfo, TimingRow
 from harness.timing import Series, Timed, import_seconds, measure, threads_limited
@@ -226,9 +227,13 @@ class _Book:
     def add_series(self, engine: Engine, one: _Comparison, size: int, series: Series) -> None:
         add = functools.partial(self.add, engine, workload=one.workload.name, size=size, what=one.what)
         add(phase="first_call", samples_seconds=(series.first_call_seconds,), check_error=series.check_error)
+        for stage, seconds in series.stages.items():
+            add(phase=stage, samples_seconds=(seconds,), check_error=series.check_error)
+        counts: dict[str, Any] = dict(series.counts)
         add(
             phase="steady", samples_seconds=series.samples_seconds, rounds=series.rounds,
-            calls_per_sample=series.calls_per_sample, check_error=series.check_error,
+            calls_per_sample=series.calls_per_sample, check_error=series.check_error, cpu_seconds=series.cpu_seconds,
+            clock_share=series.clock_share, **counts,
         )  # fmt: skip
 
 
@@ -387,5 +392,12 @@ def _timed(engine: Engine, workload: Workload, what: str, asked: _Question) -> T
     def judge(arrays: Sequence[Array]) -> Checked:
         return check(asked.answer.value_only() if what == "value" else asked.answer, arrays)
 
+    def count(thunk: Callable[[], Any]) -> dict[str, int]:
+        if engine.backend == "torch" and engine.mode == "eager":
+            from harness.backends.torch_counting import count_tape
+
+            return measured(thunk, backend=engine.backend, count_tape=count_tape)
+        return measured(thunk, backend=engine.backend)
+
     judged = remembered(judge)
-    return Timed(prepare, lambda result: judged(engine.to_arrays(result)))
+    return Timed(prepare, lambda result: judged(engine.to_arrays(result)), engine.stages, count)

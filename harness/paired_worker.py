@@ -40,6 +40,7 @@ class _Prepared:
     thunk: Callable[[], Any]
     judge: _Judge
     backend: str
+    mode: str
 
 
 def main() -> None:
@@ -137,7 +138,7 @@ class _Worker:
         prepared_seconds = time.perf_counter() - started
         seconds, result = self._call(thunk, 1)[:2]
         judge(result)
-        self.prepared[key] = _Prepared(thunk, judge, self.engines[backend].backend)
+        self.prepared[key] = _Prepared(thunk, judge, self.engines[backend].backend, self.engines[backend].mode)
         calls = self._calls(thunk, max(block_seconds, _LEAST_BLOCK_SECONDS, self.overhead / _OVERHEAD_SHARE))
         return {
             "first_call_seconds": seconds,
@@ -153,7 +154,7 @@ class _Worker:
         """Counts and memory of one call."""
         entry = self.prepared[key]
         own = None
-        if entry.backend == "torch":
+        if entry.backend == "torch" and entry.mode == "eager":
             own = _neighbour("backends/torch_counting").count_tape
         return {"counts": self.counting.measured(entry.thunk, backend=entry.backend, count_tape=own)}
 

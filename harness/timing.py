@@ -41,6 +41,7 @@ OVERHEAD_SHARE = 1e-3
 _MAX_CALLS = 1_000_000
 _CPU_SLACK = 1.25
 _CPU_SECONDS = 0.05
+_COUNTED_SECONDS = 0.05  # a call that takes longer is not called again to be counted
 
 Clock = Callable[[], float]
 
@@ -52,10 +53,14 @@ class Timed:
     Attributes:
         prepare: makes a fresh thunk; its first call may compile.
         check: judges what the thunk returned; called only while the clock stands.
+        stages: a context around the first call that gives the seconds of its stages by name; None if it has none.
+        count: counts what a call does, once its times are taken; None if nothing is counted.
     """
 
     prepare: Callable[[], Callable[[], Any]]
     check: Callable[[Any], Checked]
+    stages: Callable[[], contextlib.AbstractContextManager[dict[str, float]]] | None = None
+    count: Callable[[Callable[[], Any]], dict[str, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,10 @@ class Series:
         calls_per_sample: calls that one sample averages over.
         check_error: largest relative error of any checked result.
         cpus: CPU seconds of the process per second of its samples.
+        cpu_seconds: CPU seconds per call of each sample, all threads together.
+        clock_share: share of the median sample that reading the clock takes.
+        stages: seconds of the stages of the first call, by name.
+        counts: what one call does, by name; empty where a call takes too long to count.
     """
 
     first_call_seconds: float
@@ -77,6 +86,10 @@ class Series:
     calls_per_sample: int
     check_error: float
     cpus: float
+    cpu_seconds: tuple[float, ...]
+    clock_share: float
+    stages: Mapping[str, float]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,9 @@ class _Run:
     error: float = 0.0
     wall: float = 0.0
     cpu: float = 0.0
+    cpus: list[float] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class _Refused(Exception):
@@ -141,7 +157,8 @@ def measure(
     runs: dict[str, _Run] = {}
     refused: dict[str, str] = {}
     interrupted = False
-    block = max(min_sample_seconds, clock_overhead(clock) / overhead_share)
+    overhead = clock_overhead(clock)
+    block = max(min_sample_seconds, overhead / overhead_share)
 
     def attempt(label: str, action: Callable[..., None], *args: Any) -> None:
         try:
@@ -153,8 +170,9 @@ def measure(
 
     def start(label: str) -> None:
         thunk = entries[label].prepare()
-        seconds, result, _ = _sample(thunk, 1, clock)
-        run = _Run(thunk, seconds)
+        with (entries[label].stages or contextlib.nullcontext)() as stages:
+            seconds, result, _ = _sample(thunk, 1, clock)
+        run = _Run(thunk, seconds, stages=stages or {})
         _judge(run, entries[label], result)
         run.calls = _calls_per_sample(thunk, block, clock)
         runs[label] = run
@@ -167,8 +185,14 @@ def measure(
         run.rounds.append(number)
         run.wall += seconds
         run.cpu += cpu
+        run.cpus.append(cpu / run.calls)
         if run.wall > _CPU_SECONDS and run.cpu > threads * _CPU_SLACK * run.wall:
             raise _Refused(f"kept {run.cpu / run.wall:.2f} CPUs busy, {threads} allowed: threads are not equal")
+
+    def count(label: str) -> None:
+        run, counting = runs[label], entries[label].count
+        if counting is not None and run.samples and sorted(run.samples)[len(run.samples) // 2] <= _COUNTED_SECONDS:
+            run.counts = counting(run.thunk)
 
     try:
         for label in entries:
@@ -180,10 +204,13 @@ def measure(
                 label = list(runs)[int(place)]
                 if label not in refused:
                     attempt(label, sample, number)
+        for label in runs:
+            if label not in refused:
+                attempt(label, count)
     except KeyboardInterrupt:
         interrupted = True
     good = {label: run for label, run in runs.items() if run.samples and label not in refused}
-    return Measured({label: _series(run) for label, run in good.items()}, refused, interrupted)
+    return Measured({label: _series(run, overhead) for label, run in good.items()}, refused, interrupted)
 
 
 def clock_overhead(clock: Clock = time.perf_counter) -> float:
@@ -297,7 +324,7 @@ def _calls_per_sample(thunk: Callable[[], Any], block: float, clock: Clock) -> i
         calls = min(_MAX_CALLS, max(calls + 1, min(10 * calls, int(1.2 * calls * block / max(seconds, 1e-9)))))
 
 
-def _series(run: _Run) -> Series:
+def _series(run: _Run, overhead: float) -> Series:
     return Series(
         first_call_seconds=run.first_call_seconds,
         samples_seconds=tuple(run.samples),
@@ -305,4 +332,8 @@ def _series(run: _Run) -> Series:
         calls_per_sample=run.calls,
         check_error=run.error,
         cpus=run.cpu / run.wall if run.wall else float("nan"),
+        cpu_seconds=tuple(run.cpus),
+        clock_share=overhead / (sorted(run.samples)[len(run.samples) // 2] * run.calls),
+        stages=run.stages,
+        counts=run.counts,
     )

@@ -9,6 +9,7 @@ Hessian) are answered as a user of a tape would, by pulling back again and again
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,8 @@ class Engine:
         prepare: `prepare(workload, inputs, what, direction)` makes the thunk: it returns the value, followed by the
             gradients if `what` is "gradient" or "vjp", or what `Workload.more` says. Results are ready, never pending.
         to_arrays: copies of such results as NumPy arrays.
+        stages: a context that gives the seconds of what happens in it before anything is computed, by phase ("trace",
+            "compile"); None for a backend that has no such stages.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Engine:
     module: str
     prepare: Prepare
     to_arrays: Callable[[Sequence[Any]], tuple[Array, ...]]
+    stages: Callable[[], AbstractContextManager[dict[str, float]]] | None = None
 
 
 def load_engine(name: str, *, threads: int = 1) -> Engine:

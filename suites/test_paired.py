@@ -15,6 +15,8 @@ import pytest
 from harness import cli, paired
 from harness.paired import BrokenSide, Limits, PairedResult, Side, compare_sides, on_core
 from harness.records import ComparisonRow
+from harness.workloads import select
+from suites.benchmarks import gate_power
 
 ROOT = Path(__file__).parents[1]
 PLANT = """
@@ -186,6 +188,15 @@ def test_revisions_are_laid_side_by_side_and_removed(tmp_path: Path, monkeypatch
     shutil.rmtree(root / ".git")
     with pytest.raises(BrokenSide, match="is no git checkout"), paired.revisions("HEAD"):
         pass
+
+
+def test_the_workloads_that_power_is_measured_on_exist_and_the_slow_down_can_be_planted(tmp_path: Path) -> None:
+    for name in gate_power.DEFAULT.split(","):
+        workload, _, what = name.split("/")
+        (found,) = select([workload])
+        assert what in found.whats
+    planted = gate_power.copy_sources(tmp_path, loops=77) / "reference_impl" / "engine.py"
+    assert planted.read_text().count("range(77)") == 1
 
 
 # The command line

@@ -286,3 +286,34 @@ def test_module_that_cannot_be_imported_leaves_the_other_imports() -> None:
     result = run_bench(["d2l_sum"], backends=[broken, "numpy"], sizes=[4], what=["value"], budget_seconds=30, rounds=1)
     assert [row.backend for row in result.rows if row.phase == "import"] == ["numpy"]
     assert "no_such_module" in result.refused[0].reason
+
+
+def test_rows_carry_counts_cpu_time_and_the_clocks_share() -> None:
+    result = run_bench(
+        ["d2l_dot"], backends=["reference", "torch"], sizes=[1000], what=["gradient"], budget_seconds=60, rounds=3
+    )
+    rows = {row.backend: row for row in result.rows if row.phase == "steady"}
+    if "torch" in rows:
+        assert rows["torch"].tape_nodes == rows["reference"].tape_nodes == 2
+        assert rows["torch"].saved_bytes == rows["reference"].saved_bytes == 8000  # x, once
+    row = rows["reference"]
+    assert (row.primitive_calls, row.vjp_calls) == (2, 3)
+    assert row.peak_bytes >= 8000 and row.python_calls > 0
+    assert len(row.cpu_seconds) == len(row.samples_seconds) == 3
+    assert 0 < row.clock_share <= 2e-3
+
+
+def test_a_call_that_takes_long_is_not_called_again_to_be_counted() -> None:
+    def counting(thunk: Callable[[], Any]) -> dict[str, int]:
+        raise AssertionError("it was counted")
+
+    entry = Timed(lambda: lambda: time.sleep(0.06), lambda _: RIGHT, count=counting)
+    assert run({"a": entry}, rounds=1).series["a"].counts == {}
+
+
+def test_tracing_and_compiling_are_rows_of_their_own() -> None:
+    pytest.importorskip("jax")
+    result = run_bench(["logsumexp"], backends=["jax-jit"], sizes=[10], what=["gradient"], budget_seconds=60, rounds=2)
+    seconds = {row.phase: row.samples_seconds for row in result.rows}
+    assert set(seconds) == {"import", "first_call", "trace", "compile", "steady"}
+    assert 0 < seconds["trace"][0] + seconds["compile"][0] < seconds["first_call"][0]

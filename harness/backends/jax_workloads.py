@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +25,35 @@ def _value_and_gradient(f: Callable[[Any], Any], x: Any) -> Any:
 
 
 _T = NumpySpelling(jax.numpy, _value_and_gradient)
+
+
+# What JAX reports while it compiles, in seconds; where several ops are compiled, all of them.
+_STAGES = {
+    "/jax/core/compile/jaxpr_trace_duration": "trace",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration": "trace",
+    "/jax/core/compile/backend_compile_duration": "compile",
+}
+_heard: list[tuple[str, float]] = []
+
+
+@functools.cache
+def _listen() -> None:
+    def hear(event: str, duration_secs: float, **_: Any) -> None:
+        if event in _STAGES:
+            _heard.append((_STAGES[event], duration_secs))
+
+    jax.monitoring.register_event_duration_secs_listener(hear)
+
+
+@contextlib.contextmanager
+def _stages() -> Iterator[dict[str, float]]:
+    """Seconds that JAX traces (and lowers) and compiles in the context, as it reports them itself."""
+    _listen()
+    _heard.clear()
+    seconds: dict[str, float] = {}
+    yield seconds
+    for stage, spent in _heard:
+        seconds[stage] = seconds.get(stage, 0.0) + spent
 
 
 def load_jax(*, compiled: bool) -> Engine:
@@ -65,7 +96,7 @@ def load_jax(*, compiled: bool) -> Engine:
         return tuple(np.array(r) for r in results)
 
     name, mode = ("jax-jit", "jit") if compiled else ("jax", "eager")
-    return Engine(name, "jax", mode, jax.__version__, "jax", prepare, to_arrays)
+    return Engine(name, "jax", mode, jax.__version__, "jax", prepare, to_arrays, _stages)
 
 
 def _function(workload: Workload) -> Callable[..., Any]:

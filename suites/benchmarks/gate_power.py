@@ -34,7 +34,7 @@ from harness.workload_adapters import load_engine
 from harness.workloads import select
 
 ROOT = Path(__file__).parents[2]
-DEFAULT = "chain/10000/vjp,mlp_step/256/gradient,gmm_d10_K25/1000/gradient"
+DEFAULT = "chain/10000/vjp,mlp_step/256/gradient,gmm_adbench_d10_K25/1000/gradient"
 _ANCHOR = '        with np.errstate(all="ignore"):\n            for node in order:\n'
 
 
