@@ -30,6 +30,7 @@ from harness.frontends import Answer, Subject, Traced, Untraceable
 from harness.gradient_points import Point, draw, nearby, simpler, widened
 from harness.inference import infer
 from harness.judgement import (
+    UNITS,
     Verdict,
     agree_exactly,
     is_rounding,
@@ -40,7 +41,7 @@ from harness.judgement import (
     judge_scaling,
     judge_zero,
 )
-from harness.oracles.bound import Bound, enclose_backend
+from harness.oracles.bound import Bound, enclose_backend, enlarged
 from harness.oracles.certificate import Certificate, certify, direction
 from harness.oracles.finite_differences import derivative
 from harness.oracles.forward_mode import bound_jvp, certify_jvp, judge_jvp
@@ -381,6 +382,9 @@ class _Check:
         base = Point("the example", widened(self.subject.arrays, self.dtype), promised=True)
         try:
             first = self.see(base)
+            self.find_rounding(first)
+            if self.rounding != self.dtype:
+                first = self.see(base, cotangents=first.case.cotangents)
         except (Untraceable, _Refused) as reason:
             return self.opaque(base, str(reason))
         if first.vjp.kind == "disagree" and first.answer.stage == "backward":
@@ -436,7 +440,33 @@ class _Check:
             self.dtype = "float32"
             self.notes.append(f"the function does not run in float64 ({_failure(wide)}); judged in float32")
         self.rounding = self.dtype
+        self.leave_out()
         return None
+
+    def leave_out(self) -> None:
+        """Ask no gradient of arguments that get none, unless the user asked for it."""
+        if self.subject.asked:
+            return
+        arrays = widened(self.subject.arrays, self.dtype)
+        answer = self.run(arrays, None)
+        answer = self.run(arrays, self.cotangents(answer.outcome.values, answer.live))
+        if answer.outcome.failure is not None:
+            return
+        grads = iter(answer.outcome.grads)
+        given = tuple(w and next(grads) is not None for w in self.subject.wanted)
+        if given == self.subject.wanted or not any(given):
+            return
+        names = [n for n, w, g in zip(self.subject.labels, self.subject.wanted, given, strict=True) if w and not g]
+        self.notes.append(
+            f"{', '.join(names)}: no gradient is returned (None); let it require grad to have that judged"
+        )
+        whole = self.source is self.subject
+        self.subject = replace(self.subject, wanted=given)  # type: ignore[type-var]  # subjects are dataclasses
+        if whole:
+            self.source = self.subject
+        elif len(self.source.wanted) >= self.subject.arguments:
+            kept = given[: self.subject.arguments] + self.source.wanted[self.subject.arguments :]
+            self.source = replace(self.source, wanted=kept)  # type: ignore[type-var]  # as above
 
     # points
 
@@ -500,15 +530,19 @@ class _Check:
     ) -> _Seen:
         case = self.case(arrays, traced, answer, cotangents)
         certificate = certify(case)
-        if certificate.status == "undecided":
-            bound = Bound((), ())
-        else:
-            try:
-                bound = enclose_backend(case, self.subject.kernels, rounding=self.rounding)
-            except KeyError as error:
-                raise Untraceable(f"no declared error: {error}") from None
+        bound = Bound((), ()) if certificate.status == "undecided" else self.enclosed(case, traced.dtype)
         value, vjp = judge(case, _cast(answer.outcome, self.dtype), certificate, bound)
         return _Seen(point, case, answer, certificate, bound, value, vjp)
+
+    def enclosed(self, case: Case, least: str = "float64") -> Bound:
+        """Where the backend's numbers may lie, with the rounding of the least precise type on the way."""
+        rounding = max(self.rounding, least, key=lambda d: UNITS[d])
+        measured = rounding if rounding == "float64" else "float32"
+        try:
+            bound = enclose_backend(case, self.subject.kernels, rounding=measured)
+        except KeyError as error:
+            raise Untraceable(f"no declared error: {error}") from None
+        return bound if rounding == measured else enlarged(bound, UNITS[rounding] / UNITS[measured])
 
     def case(self, arrays: Sequence[Array], traced: Traced, answer: Answer, cotangents: Sequence[Array | None]) -> Case:
         moving = [np.array(x, order="C") for x, w in zip(arrays, self.subject.wanted, strict=True) if w]
@@ -556,7 +590,7 @@ class _Check:
     def value_verdict(self, case: Case, answer: Answer) -> Verdict:
         still = replace(case, cotangents=(None,) * len(case.cotangents))
         certificate = certify(still)
-        bound = enclose_backend(still, self.subject.kernels, rounding=self.rounding)
+        bound = self.enclosed(still)
         wanted = sum(case.requires_grad)
         outcome = Outcome(answer.outcome.values, (None,) * wanted)
         return judge(still, _cast(outcome, self.dtype), certificate, bound)[0]
@@ -565,9 +599,6 @@ class _Check:
         """Examine the example, in its own dtype, too, and as many points as its size allows."""
         work = sum(x.size for x in first.case.primals) * max(len(first.case.program.instrs), 1)
         count = int(np.clip(60_000 / max(work, 1), 3, 24))
-        self.find_rounding(first)
-        if self.rounding != self.dtype:
-            first = self.see(first.point, cotangents=first.case.cotangents)
         self.note(first, value, vjp)
         self.in_own_dtype(first, value, vjp)
         for k, point in enumerate(draw(self.subject, self.rng)):
@@ -612,9 +643,9 @@ class _Check:
     def find_rounding(self, first: _Seen) -> None:
         """Ask once for the least precise float type on the way."""
         answer = self.run(widened(first.point.arrays, self.dtype), first.case.cotangents, watched=True)
-        if answer.outcome.failure is None and answer.dtype != self.dtype and self.dtype == "float64":
-            self.rounding = "float32"
-            self.notes.append(f"a float64 argument is computed with in {answer.dtype}")
+        if answer.outcome.failure is None and UNITS[answer.dtype] > UNITS[self.dtype]:
+            self.rounding = answer.dtype
+            self.notes.append(f"an argument of {self.dtype} is computed with in {answer.dtype}")
 
     def in_own_dtype(self, first: _Seen, value: _Tally, vjp: _Tally) -> None:
         """Examine the example in float32 if that is what it is in; only digits can be lost there."""
@@ -636,11 +667,17 @@ class _Check:
 
     def note(self, seen: _Seen, value: _Tally, vjp: _Tally) -> None:
         """Settle what a point tells, and count it."""
+        if seen.answer.stage == "backward" and not seen.point.promised:
+            # Aloud, and at a point that the user did not give.
+            self.notes.append(f"backward raises at {seen.point.label}: {_failure(seen.answer)}")
+            return
         if seen.value.kind == "disagree" and self.source is self.subject:
             if not self.lost(seen, seen.value):
                 value.reasons["the recorded forward does not give the value there"] = 1
                 value.undecided += 1
-                self.notes.append(f"{seen.point.label}: the recorded forward does not give the value there")
+                self.notes.append(
+                    f"{seen.point.label}: the recorded forward does not give the value there: {seen.value.reason}"
+                )
                 return
             if seen.point.ordinary and is_worth_telling(seen.value):
                 value.lost.append(f"{seen.point.label}: {seen.value.reason}")
@@ -724,9 +761,6 @@ class _Check:
         ):
             return verdict
         if seen.answer.stage == "backward":
-            size_zero = any(x.size == 0 for x in seen.point.arrays)
-            if size_zero or not seen.point.ordinary:
-                return Verdict("inconclusive", "vjp", reason=f"backward raised {_failure(seen.answer)}")
             return replace(verdict, reason=f"backward raised {_failure(seen.answer)}")
         if verdict.kind == "disagree":
             if verdict.worst is None:
@@ -843,6 +877,9 @@ class _Check:
             if first is None:
                 first = (point, answer, cts)
             verdict, seen_digits = self.estimated(arrays, answer, cts)
+            if verdict.kind == "disagree":  # which element?
+                found, _ = self.estimated(arrays, answer, cts, elementwise=True)
+                verdict = found if found.kind == "disagree" else verdict
             if verdict.kind == "disagree":
                 confirmed, _ = self.estimated(nearby(arrays, self.subject.wanted, self.rng, 2.0**-12), None, cts)
                 if confirmed.kind != "disagree" and k:
@@ -873,7 +910,12 @@ class _Check:
         return replace(point, arrays=made)
 
     def estimated(
-        self, arrays: Sequence[Array], answer: Answer | None, cotangents: Sequence[Array | None]
+        self,
+        arrays: Sequence[Array],
+        answer: Answer | None,
+        cotangents: Sequence[Array | None],
+        *,
+        elementwise: bool = False,
     ) -> tuple[Verdict, float]:
         """Judge the gradient at a point by difference quotients; return the digits that they have, too."""
         answer = answer or self.run(arrays, cotangents)
@@ -884,7 +926,7 @@ class _Check:
         size = sum(x.size for x in moving)
         directions: list[list[Any]] = []
         symmetric = [_is_symmetric(x) for x in moving]
-        elementwise = size <= ELEMENTWISE and not any(symmetric)
+        elementwise = elementwise and size <= ELEMENTWISE and not any(symmetric)
         if elementwise:
             for i, x in enumerate(moving):
                 for k in range(x.size):
@@ -951,7 +993,13 @@ class _Check:
             return derivative(total)
         unit = float(np.finfo(self.dtype).eps)
         reach = max(_largest(_moving(self, arrays)), 1e-3)
-        noise = _noise([total(k * unit * 2.0**8 * reach)[0] for k in range(-4, 5)])
+        noise = 0.0
+        for step in (unit * 2.0**8, 2.0**-18, 2.0**-9):
+            values = [total(k * step * reach)[0] for k in range(-4, 5)]
+            noise = _noise(values)
+            if len(set(values)) > 3:
+                break
+            # Rounded to a narrower type on the way, the function is a staircase; longer steps show its noise.
         factor = max(unit, noise / magnitude if magnitude else 0.0) / 2.0**-52
 
         def noisy(t: float) -> tuple[float, float]:
@@ -975,7 +1023,7 @@ def replace_check(check: _Check, **changes: Any) -> _Check:
     return replace(check, notes=[], **changes)
 
 
-OPAQUE_POINTS = 6
+OPAQUE_POINTS = 5
 ELEMENTWISE = 40
 DIRECTIONS = 6
 SHRINK_SECONDS = 1.5
@@ -996,7 +1044,7 @@ def _noise(values: Sequence[float]) -> float:
         table = np.diff(table)
         gamma *= 0.5 * k / (2 * k - 1)
         levels.append(math.sqrt(gamma * float(np.mean(table**2))))
-    return float(np.median(levels[2:]))
+    return min(levels[-2:])
 
 
 # -- the further claims; each is asked of the example, and answered without a truth where bits must be equal
@@ -1080,9 +1128,14 @@ def _histories(
 def _unwritten(
     check: _Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: _Seen | None
 ) -> Claim:
-    if answer.mutated:
-        return Claim("arguments unwritten", "wrong", f"{', '.join(answer.mutated)} changed during the call")
-    return Claim("arguments unwritten", "right")
+    asked = {n for n, w in zip(check.subject.labels, check.subject.wanted, strict=True) if w}
+    wrong = [n for n in answer.mutated if n in asked or n.startswith("cotangent")]
+    kept = [n for n in answer.mutated if n not in wrong]
+    if wrong:
+        return Claim("arguments unwritten", "wrong", f"{', '.join(wrong)} changed during the call")
+    return Claim(
+        "arguments unwritten", "right", f"but for {', '.join(kept)}, of which no gradient is asked" if kept else ""
+    )
 
 
 def _shapes(
@@ -1208,7 +1261,9 @@ def _second_order(
                 f"right; if the second is not meant, say so (once_differentiable in PyTorch)"
             )
             return Claim("second order", "wrong", text, check.witness(seen, verdict))
-        return Claim("second order", "digits lost", verdict.reason)
+        if is_worth_telling(verdict):
+            return Claim("second order", "digits lost", verdict.reason)
+        verdict = replace(verdict, kind="agree")
     if verdict.kind == "disagree":
         return Claim("second order", "wrong", verdict.reason)
     if verdict.kind == "inconclusive":
@@ -1221,7 +1276,7 @@ def _second_order(
 def _forward_mode(
     check: _Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: _Seen | None
 ) -> Claim | None:
-    if seen is None or seen.certificate.status != "certified":
+    if seen is None or seen.certificate.status != "certified" or check.dtype != check.rounding:
         return None
     arrays = widened(point.arrays, check.dtype)
     along = [np.asarray(direction(x.shape, check.rng)).astype(check.dtype) for x in _moving(check, arrays)]
@@ -1243,7 +1298,8 @@ def _forward_mode(
             verdict, max(watched.largest, _largest(arrays), 1.0), check.rounding, math.inf, None
         ):
             return Claim("forward mode", "wrong", verdict.reason)
-        return Claim("forward mode", "digits lost", verdict.reason)
+        if is_worth_telling(verdict):
+            return Claim("forward mode", "digits lost", verdict.reason)
     if verdict.kind == "inconclusive":
         return Claim("forward mode", "inconclusive", verdict.reason)
     return Claim(

@@ -94,6 +94,7 @@ class Subject(Protocol):
         wanted: for each array whether its gradient is asked for.
         labels: for each array a name such as "argument 0" or "parameter weight".
         arguments: how many of the arrays come from the arguments; parameters and closures follow.
+        asked: the user said which gradients are wanted; if not, an argument that gets none was not promised one.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Subject(Protocol):
     wanted: tuple[bool, ...]
     labels: tuple[str, ...]
     arguments: int
+    asked: bool
 
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Record the forward at these arrays.
@@ -250,6 +252,10 @@ def _filled(cell: Any) -> bool:
 
 # -- writing programs
 
+# A constant of minus infinity is a mask before a softmax; a number far below all others does the same, and has balls. What
+# it should not stand for shows in the value.
+MASKED = -(2.0**20)
+
 
 @dataclass(frozen=True, eq=False)
 class Node:
@@ -288,6 +294,8 @@ class Builder:
             raise Untraceable(f"a constant of dtype {array.dtype}")
         if kind == "int":
             array = array.astype(np.int64)
+        if kind == "float":
+            array = np.where(array == -np.inf, array.dtype.type(MASKED), array)
         return Node(array.shape, kind, False, array)
 
     def emit(self, op: str, *args: Node | float | int, **params: Any) -> Node:
@@ -301,7 +309,7 @@ class Builder:
         defaults = OPS[op].params
         given: dict[str, Param] = {k: _plain(v) for k, v in params.items()}
         kept = {k: v for k, v in given.items() if isinstance(defaults.get(k), Required) or defaults.get(k) != v}
-        operands = tuple(a if isinstance(a, Node) else Scalar(a) for a in args)
+        operands = tuple(a if isinstance(a, Node) else Scalar(MASKED if a == -math.inf else a) for a in args)
         try:
             spec = infer_op(op, [Spec(a.shape, a.kind) if isinstance(a, Node) else a for a in operands], kept)
         except ProgramError as error:

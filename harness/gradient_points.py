@@ -205,6 +205,8 @@ def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, el
             target = size + 1 if new is None else new
             if target == size or (size == 1 and target == 0):
                 continue
+            if target > size and any(size in x.shape for x in base[:n] if x.dtype.kind != "f"):
+                continue  # an index made longer would name a place twice
             arrays = resized(size, target)
             if sum(x.size for x in arrays) <= elements:
                 yield Point(f"an axis of size {target} for {size}", arrays)

@@ -540,13 +540,14 @@ def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_g
     """
     if verdict.worst is None or not math.isfinite(verdict.worst.got):
         return False
-    unit = float(np.finfo(dtype).eps) * max(largest, float(np.finfo(dtype).tiny))
+    unit = UNITS[dtype] * max(largest, float(np.finfo(np.float32).tiny) * (dtype != "float64"))
     if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
         return True
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
 
 
 ROUNDED = 2.0**8
+UNITS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def is_worth_telling(verdict: Verdict) -> bool:

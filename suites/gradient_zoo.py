@@ -161,7 +161,11 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
         "clips the cotangent": (custom(torch.sin, lambda ct, x: ct.clamp(-100, 100) * x.cos()), (x,), "linearity"),
         "straight through, unannounced": (custom(torch.round, lambda ct, x: ct), (x,), "vjp"),
         "nan at zero": (custom(square, lambda ct, x: ct * 2 * x * x / x), (x,), "vjp"),
-        "none for a gradient": (custom(mul, lambda ct, x, y: (ct * y, None)), (x, y), "vjp"),
+        "none for a gradient": (
+            custom(mul, lambda ct, x, y: (ct * y, None)),
+            (x.clone().requires_grad_(), y.clone().requires_grad_()),
+            "vjp",
+        ),
         "bias forgets the batch": (
             custom(lambda x, w, b: x @ w + b, lambda ct, x, w, b: (ct @ w.t(), x.t() @ ct, ct[0])),
             (x, torch.randn(4, 2, dtype=torch.float64), torch.randn(2, dtype=torch.float64)),
@@ -305,5 +309,17 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
         "a branch on values": (lambda x: x.sin() if x.sum() > 0 else x.cos(), (x,), {}),
         "sorting and indexing": (lambda x: x.sort(-1).values[:, 1:] * x[[0, 2, 1], :3], (x,), {}),
         "dropout": (lambda x: torch.nn.functional.dropout(x, 0.5) * x, (x,), {}),
+        "no gradient for the labels": (
+            custom(lambda x, y: (1 - x * y).clamp(min=0).sum(), lambda ct, x, y: (-ct * y * (x * y < 1), None)),
+            (x, y.sign()),
+            {},
+        ),
+        "batch norm": (torch.nn.BatchNorm1d(4), (x.float(),), {}),
+        "causal attention": (
+            lambda q: torch.softmax((q @ q.mT).masked_fill(torch.ones(3, 3).triu(1) > 0, -torch.inf), -1) @ q,
+            (x,),
+            {},
+        ),
+        "float16 on the way": (lambda x: (x.half() * 2).float().sum(), (x.float(),), {}),
         "ill-conditioned": (custom(lambda x: 1 - x.cos(), lambda ct, x: ct * x.sin()), (x * 1e-4,), {}),
     }

@@ -70,6 +70,7 @@ class JaxSubject:
     layout: Any
     places: tuple[int, ...]
     compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    asked: bool = True
     framework: str = "jax"
     kernels: str = "jax"
 

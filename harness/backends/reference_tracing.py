@@ -62,6 +62,7 @@ class ReferenceSubject:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     places: tuple[int, ...]
+    asked: bool = True
     framework: str = "reference"
     kernels: str = "reference"
 

@@ -18,14 +18,15 @@ import torch
 from harness.frontends import Builder, Node, Untraceable
 from harness.inference import OPS
 
-__all__ = ["CONSTANT", "MOVES", "PICKS", "ROWS", "plain"]
+__all__ = ["CONSTANT", "MOVES", "PICKS", "ROWS", "SAME", "plain"]
 
 Row = Callable[..., Any]
 
 # Operators that pick elements of their tensors and compute nothing: run on the places 0, 1, 2 ... they tell which.
 MOVES = frozenset(
     """
-    alias alias_copy as_strided as_strided_copy channel_shuffle copy diagonal diagonal_copy diagonal_scatter embedding
+    alias alias_copy as_strided as_strided_copy as_strided_scatter
+    channel_shuffle copy diagonal diagonal_copy diagonal_scatter embedding
     expand_copy flip gather index index_copy index_select masked_scatter masked_select movedim narrow permute_copy
     pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave
     replication_pad1d replication_pad2d replication_pad3d roll rot90 scatter select select_copy select_scatter slice
@@ -69,7 +70,7 @@ def row(*names: str) -> Callable[[Row], Row]:
 def plain(b: Builder, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Node | None:
     """Write an operator whose op has its name and takes its parameters under their names; None if there is none."""
     name = func._schema.name.removeprefix("aten::")
-    name = _SAME.get(name, name)
+    name = SAME.get(name, name)
     op = OPS.get(name)
     if op is None or len(func._schema.returns) != 1:
         return None
@@ -91,7 +92,7 @@ def plain(b: Builder, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) ->
     return b.emit(name, *[_number(b, o) if isinstance(o, Node) else o for o in operands], **params)
 
 
-_SAME = {"arctan": "atan", "arctan2": "atan2", "absolute": "abs", "negative": "neg", "clip": "clamp"}
+SAME = {"arctan": "atan", "arctan2": "atan2", "absolute": "abs", "negative": "neg", "clip": "clamp"}
 
 
 def _number(b: Builder, x: Node) -> Node:
@@ -450,6 +451,8 @@ def _index_put(b: Builder, x: Node, indices: Sequence[Node | None], values: Node
     places = torch.from_numpy(_places(x))
     if not accumulate:
         source = torch.from_numpy(_places(values)) + places.numel()
+        if torch.ops.aten.index(places, where).unique().numel() < torch.ops.aten.index(places, where).numel():
+            raise Untraceable("an index that names a place twice")
         return b.moved([x, values], torch.ops.aten.index_put(places, where, source).numpy())
     targets = torch.ops.aten.index(places, where).numpy()
     return _added(b, x, targets, b.emit("expand", values, shape=targets.shape))
@@ -565,3 +568,8 @@ def _silu(b: Builder, x: Node) -> Node:
 def _mse_loss(b: Builder, x: Node, y: Node, reduction: int = 1) -> Node:
     loss = b.emit("square", b.emit("sub", x, y))
     return loss if reduction == 0 else b.emit("mean" if reduction == 1 else "sum", loss)
+
+
+@row("_cdist_forward.default")
+def _cdist(b: Builder, x: Node, y: Node, p: float, compute_mode: Any = None) -> Node:
+    return b.emit("cdist", x, y, p=float(p))

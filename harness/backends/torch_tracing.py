@@ -22,10 +22,11 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.backends.torch_eager import same_layout
-from harness.backends.torch_rows import CONSTANT, MOVES, PICKS, ROWS, plain
+from harness.backends.torch_rows import CONSTANT, MOVES, PICKS, ROWS, SAME, plain
 from harness.cases import Array, Failure, Outcome
 from harness.frontends import Answer, Builder, Node, Traced, Untraceable
 from harness.gradient_scripts import torch_script
+from harness.inference import OPS
 
 __all__ = ["TorchSubject", "bind"]
 
@@ -88,6 +89,7 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
         modules=tuple(m for _, m in modules),
         cells=tuple(p for p, _ in cells),
         dtypes=tuple(v.dtype for v in values),
+        asked=asked,
     )
 
 
@@ -192,6 +194,7 @@ class TorchSubject:
     modules: tuple[Any, ...]
     cells: tuple[_Place, ...]
     dtypes: tuple[Any, ...]
+    asked: bool
     framework: str = "torch"
     kernels: str = "torch"
 
@@ -279,7 +282,8 @@ class TorchSubject:
 
         def interleaved() -> tuple[Any, Any]:
             outputs, leaves = forward(first)
-            forward(other)
+            with contextlib.suppress(Exception):  # the other point may be outside the domain
+                forward(other)
             return outputs, _pull_back(outputs, seeds, leaves)
 
         ask("a second time", again)
@@ -415,7 +419,15 @@ def _pull_back(outputs: Sequence[Any], seeds: Sequence[Any], leaves: Sequence[An
     if not pairs or not leaves:
         return [None] * len(leaves)
     roots, cts = zip(*pairs, strict=True)
-    return torch.autograd.grad(roots, leaves, cts, allow_unused=True, **how)
+    try:
+        return torch.autograd.grad(roots, leaves, cts, allow_unused=True, **how)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):  # a checkpoint that knows only `backward`
+            raise
+    for x in leaves:
+        x.grad = None
+    torch.autograd.backward(roots, cts, **how)
+    return [x.grad for x in leaves]
 
 
 def _unpromised(error: BaseException) -> bool:
@@ -763,7 +775,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operator that writes nothing, and enter its results; return them with their node or nodes."""
         name = func._schema.name.removeprefix("aten::")
         overload = f"{name}.{func._overloadname}"
-        if name in CONSTANT:
+        if name.removeprefix("prims::") in CONSTANT or (name == "div" and kwargs.get("rounding_mode") is not None):
             out = func(*args, **kwargs)
             return out, None
         if name in ("_to_copy", "to"):
@@ -781,20 +793,19 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Write an operator by its row, by the op of its name or as a movement; (None, None) if nothing serves."""
         as_node = lambda v: self.read(v) if isinstance(v, torch.Tensor) else v
         row = ROWS.get(overload)
-        if row is not None:
-            nodes, named = pytree.tree_map(as_node, (args, kwargs))
-            if name in PICKS or overload in PICKS:
-                out = func(*args, **kwargs)
-                return out, row(self.builder, list(out), *nodes, **named)
-            node = row(self.builder, *nodes, **named)
-            if node is not None:
-                return func(*args, **kwargs), node
-            return None, None
-        if name in MOVES:
+        if name in MOVES and row is None:
             return self.movement(func, args, kwargs)
+        if row is None and SAME.get(name, name) not in OPS:
+            return None, None
         nodes, named = pytree.tree_map(as_node, (args, kwargs))
-        node = plain(self.builder, func, nodes, dict(named))
-        return (None, None) if node is None else (func(*args, **kwargs), node)
+        out = func(*args, **kwargs)  # before its row is asked: what it refuses, the function refuses
+        if row is None:
+            node = plain(self.builder, func, nodes, dict(named))
+        elif name in PICKS or overload in PICKS:
+            node = row(self.builder, list(out), *nodes, **named)
+        else:
+            node = row(self.builder, *nodes, **named)
+        return (None, None) if node is None else (out, node)
 
     def movement(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Run the operator on the places of elements to see where they go."""
@@ -814,6 +825,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         moved_args, moved_kwargs = pytree.tree_map(place, (args, kwargs))
         moved = func(*moved_args, **moved_kwargs)
         out = func(*args, **kwargs)
+        name = func._schema.name
+        if name in ("aten::scatter", "aten::index_copy") and len(sources) == 2:
+            put = args[2].numel() if name == "aten::scatter" else math.prod(sources[1].shape)
+            if int((moved >= math.prod(sources[0].shape)).sum()) < put:
+                raise Untraceable(f"the operator {func} with an index that names a place twice")
         parts = moved if isinstance(moved, (tuple, list)) else (moved,)
         nodes = [self.builder.moved(sources, p.numpy().astype(np.int64)) for p in parts]
         return out, nodes if isinstance(moved, (tuple, list)) else nodes[0]

@@ -27,7 +27,7 @@ from harness.oracles.balls import BallArray, as_cells, filled, precision, undeci
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
 
-__all__ = ["Bound", "enclose_backend", "widener"]
+__all__ = ["Bound", "enclose_backend", "enlarged", "widener"]
 
 BITS = {"float64": 96, "float32": 64}
 _INFINITE = arb("nan")
@@ -101,6 +101,18 @@ def _flushed(x: Any, *, tiny: float) -> BallArray:
             at = tuple(int(k) for k in i)
             balls.cells[at] = balls.cells[at].union(arb(0))
     return balls
+
+
+def enlarged(bound: Bound, factor: float) -> Bound:
+    """The same balls with radii `factor` times as large: for a precision whose kernels have not been measured."""
+
+    def wider(x: Any) -> Any:
+        if type(x) is not BallArray:
+            return x
+        cells = [arb(c.mid(), c.rad() * factor) if c.is_finite() else c for c in x.cells.ravel().tolist()]
+        return x.like(filled(x.shape, cells))
+
+    return Bound(tuple(map(wider, bound.values)), tuple(map(wider, bound.grads)), bound.left_range)
 
 
 @functools.cache
