@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.workloads import bundle, core, gradbench, hand, lstm, mixture, nested
+from harness.workloads import bundle, core, gradbench, hand, lstm, mixture, nested, operators, tape
 from harness.workloads.base import (
     PLAIN,
     QUESTIONS,
@@ -81,7 +81,12 @@ def _objectives(adbench: Path | None) -> list[Workload]:
     ]
 
 
-FAMILIES: dict[str, Callable[[Path | None], list[Workload]]] = {"core": _core, "objectives": _objectives}
+FAMILIES: dict[str, Callable[[Path | None], list[Workload]]] = {
+    "core": _core,
+    "objectives": _objectives,
+    "operators": lambda adbench: operators.rows(),
+    "tape": lambda adbench: tape.rows(),
+}
 """The families by name; `core` is what runs unless another is asked for."""
 
 

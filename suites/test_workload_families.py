@@ -1,0 +1,140 @@
+"""The opt-in families: every question on every tape gives the known answer, and the work grows no faster than the graph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.bench import run_bench
+from harness.workload_adapters import Engine, load_engine
+from harness.workload_checks import KnownAnswer, check, known_answer
+from harness.workloads import FAMILIES, Array, Input, Workload, select, workloads
+
+TABLE = workloads(families=("operators", "tape"))
+QUESTIONS = [(name, what) for name, w in TABLE.items() for what in w.whats]
+ENGINES = ("numpy", "reference", "torch", "torch-func")
+
+
+def engine_of(name: str) -> Engine:
+    if name.startswith(("torch", "jax")):
+        pytest.importorskip(name.partition("-")[0])
+    return load_engine(name)
+
+
+def question(
+    workload: Workload, what: str, size: int, dtype: str = "float64"
+) -> tuple[tuple[Input, ...], Array, KnownAnswer]:
+    rng = np.random.default_rng(7)
+    inputs = workload.make_inputs(size, dtype, rng)
+    direction = workload.direction(what, inputs, dtype, rng)
+    answer = known_answer(workload, inputs, direction, dtype=dtype, rng=rng, what=what)
+    return inputs, direction, answer.value_only() if what == "value" else answer
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype"), [*((e, "float64") for e in ENGINES), ("reference", "float32"), ("torch", "float32")]
+)
+@pytest.mark.parametrize(("name", "what"), QUESTIONS)
+def test_every_engine_gives_the_known_answer(name: str, what: str, engine: str, dtype: str) -> None:
+    workload = TABLE[name]
+    if reason := workload.lacking(engine, workload.sizes[0], what):
+        pytest.skip(reason)
+    backend = engine_of(engine)
+    inputs, direction, answer = question(workload, what, workload.sizes[0], dtype)
+    assert check(answer, backend.to_arrays(backend.prepare(workload, inputs, what, direction)())).reason == ""
+
+
+@pytest.mark.parametrize(("name", "what"), [q for q in QUESTIONS if q[0] in ("op_softplus", "op_layer", "tape_rnn")])
+def test_jax_gives_the_known_answer(name: str, what: str) -> None:
+    test_every_engine_gives_the_known_answer(name, what, "jax-jit", "float64")
+
+
+@pytest.mark.parametrize(("name", "what"), QUESTIONS)
+def test_a_factor_of_1_plus_1e_8_never_gets_a_row(name: str, what: str) -> None:
+    engine = load_engine("numpy")
+
+    def prepare(workload: Workload, inputs: Any, what: str, direction: Array) -> Callable[[], tuple[Any, ...]]:
+        thunk = engine.prepare(workload, inputs, what, direction)
+
+        def changed() -> tuple[Any, ...]:
+            *rest, last = thunk()
+            return (*rest, np.asarray(last * (1 + 1e-8)))
+
+        return changed
+
+    tampered = replace(engine, name="tampered", backend="tampered", module="", prepare=prepare)
+    workload = replace(TABLE[name], script=None, asks=TABLE[name].whats)
+    if what == "script":  # a script is refused on an engine that is no tape, so it is put under another name
+        workload = replace(workload, more={"hvp": TABLE[name].more["script"]}, asks=("hvp",))
+        what = "hvp"
+    result = run_bench(
+        [workload], backends=[tampered], what=(what,), sizes=workload.sizes[:1], budget_seconds=20.0, rounds=1
+    )
+    assert [item.kind for item in result.left_out] == ["refused"]
+    assert not [row for row in result.rows if row.what == what]
+
+
+def calls(thunk: Callable[[], Any]) -> int:
+    """Python and C functions that a call enters: a count of work that no other process disturbs."""
+    count = 0
+
+    def note(frame: Any, event: str, arg: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        thunk()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("name", ["tape_chain", "tape_fan_out", "tape_rnn"])
+def test_work_of_the_reference_grows_with_the_graph(name: str) -> None:
+    workload, engine = TABLE[name], load_engine("reference")
+    counted = []
+    for size in (200, 400, 800):
+        inputs, direction, _ = question(workload, "gradient", size)
+        thunk = engine.prepare(workload, inputs, "gradient", direction)
+        thunk()
+        counted.append(calls(thunk))
+    small, middle, large = counted
+    assert large - middle <= 2 * (middle - small) + 8
+
+
+@pytest.mark.parametrize("engine", ["reference", "torch"])
+def test_a_chain_of_100_000_nodes_goes_backward(engine: str) -> None:
+    workload, backend = TABLE["tape_chain"], engine_of(engine)
+    inputs, direction, answer = question(workload, "gradient", 100_000)
+    found = backend.to_arrays(backend.prepare(workload, inputs, "gradient", direction)())
+    assert check(answer, found).reason == ""
+
+
+def test_scripts_are_left_to_tapes() -> None:
+    pytest.importorskip("jax")
+    result = run_bench(["tape_detach"], backends=["jax-jit"], sizes=[4], budget_seconds=20.0, rounds=1)
+    assert [item.kind for item in result.left_out] == ["unsupported"]
+    assert [row for row in result.rows if row.what == "script"] == []
+
+
+def test_every_workload_is_of_its_family() -> None:
+    for family in FAMILIES:
+        assert {w.family for w in workloads(families=(family,)).values()} == {family}
+
+
+def test_a_pattern_looks_in_the_families_asked_for_first() -> None:
+    assert {w.family for w in select(["gmm*"])} == {"core"}
+    assert {w.family for w in select(["tape_*"])} == {"tape"}
+    assert {w.family for w in select(["gmm*"], families=["objectives"])} == {"objectives"}
+
+
+def test_unknown_family_is_named() -> None:
+    with pytest.raises(ValueError, match="family 'objective' is not known; the families are core"):
+        workloads(families=["objective"])
