@@ -75,7 +75,7 @@
     const columns = [xs];
     for (const line of lines) {
       const colour = palette[line.tool % 8], k = options.series.length;
-      options.series.push({ label: line.label, stroke: colour, width: 2, dash: dashes[line.tool % 8], spanGaps: true, points: { show: true, size: 6, fill: colour }, value: (u, v) => v === null ? "–" : yFormat(v) });
+      options.series.push({ label: line.label, stroke: colour, width: line.scattered ? 0 : 2, dash: dashes[line.tool % 8], spanGaps: true, points: { show: true, size: 6, fill: colour }, value: (u, v) => v === null ? "–" : yFormat(v) });
       columns.push(line.ys);
       if (line.high) {
         options.series.push({ label: `${line.label} q75`, class: "quartile", stroke: "transparent", points: { show: false }, spanGaps: true, value: (u, v) => v === null ? "–" : yFormat(v) }, { label: `${line.label} q25`, class: "quartile", stroke: "transparent", points: { show: false }, spanGaps: true, value: (u, v) => v === null ? "–" : yFormat(v) });
@@ -152,7 +152,7 @@
       const list = chosen().filter((i) => S.error[i] !== null); if (!list.length) return host.append(note("No series carries an error."));
       host.append(note("Largest relative difference from the reference's value against the newest median. Errors of 0 are drawn at 1e-17."));
       const order = list.slice().sort((a, b) => median(a, newest[a]) - median(b, newest[b])), xs = order.map((i) => median(i, newest[i]));
-      plot(host, "Error against time", xs, data.words.label.filter((l) => order.some((i) => word("label", i) === l)).map((l) => ({ label: l, tool: toolNumber(l), ys: order.map((i) => word("label", i) === l ? Math.max(S.error[i], 1e-17) : null) })), { xLabel: "seconds a call", yLabel: "relative error", xFormat: seconds, yFormat: (v) => v.toExponential(0) });
+      plot(host, "Error against time", xs, data.words.label.filter((l) => order.some((i) => word("label", i) === l)).map((l) => ({ label: l, tool: toolNumber(l), scattered: true, ys: order.map((i) => word("label", i) === l ? Math.max(S.error[i], 1e-17) : null) })), { xLabel: "seconds a call", yLabel: "relative error", xFormat: seconds, yFormat: (v) => v.toExponential(0) });
       host.append(numbers(list));
     },
     memory(host) { const list = chosen({ anySize: true }).filter((i) => S.saved[i] >= 0); if (!list.length) return host.append(note("No series counts its tape.")); bySize(host, list, { y: (i) => Math.max(S.saved[i], 1), yLabel: "bytes kept for backward", yFormat: memory, title: "Tape", text: "Bytes of the distinct arrays that the tape keeps for backward, in the newest run." }); },
