@@ -15,7 +15,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,18 @@ from reference_impl.tensor import (
     type_name,
 )
 
-__all__ = ["DETACHED", "FREED", "Pass", "backward", "current_pass", "grad", "overwritten", "sweep"]
+__all__ = [
+    "DETACHED",
+    "FREED",
+    "GradientEdge",
+    "Pass",
+    "backward",
+    "current_pass",
+    "grad",
+    "overwritten",
+    "saved_value",
+    "sweep",
+]
 
 _accumulating = threading.Lock()
 _warned_of_cycles = False
@@ -595,6 +606,31 @@ def as_tensors(node: Node, saved: tuple[tuple[Any, ...], ...]) -> tuple[tuple[An
     )
 
 
+def saved_value(node: Node, what: str) -> Any:
+    """Return a value that a node saved, under PyTorch's name for it; None if it was not needed.
+
+    Raises:
+        RuntimeError: the graph was freed, or the value was overwritten since.
+        AttributeError: no rule of this op needs such a value.
+    """
+    p = node.primitive
+    name = {"self": p.arg_names[0], "result": "y", "other": p.arg_names[-1], "exponent": p.arg_names[-1]}.get(
+        what, what
+    )
+    if not any(name in rule.needs for rule in p.rules):
+        raise AttributeError(f"'{node.name()}' object has no attribute '_saved_{what}'")
+    saved = node.saved
+    if saved is None:
+        raise RuntimeError(FREED)
+    for storage, version in node.versions:
+        if storage.version != version:
+            raise refused(node, saved, storage, version)
+    for i, values in enumerate(as_tensors(node, saved)):
+        if values and name in p.rule(i).needs:
+            return values[p.rule(i).needs.index(name)]
+    return None
+
+
 def _attached(array: Any, target: Target) -> Tensor:
     return target if isinstance(target, Tensor) else Tensor(array, target)
 
@@ -678,10 +714,23 @@ def _retain(retain_graph: bool | None, create_graph: bool) -> bool:
     return create_graph if retain_graph is None else retain_graph
 
 
+class GradientEdge(NamedTuple):
+    """The place of a tensor in the graph without the tensor; it can stand for it among the inputs of `grad`."""
+
+    node: Any
+    output_nr: int
+    ownership_token: Target
+
+
 def _sequence(tensors: Any, name: str) -> list[Tensor]:
-    items = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    items: list[Any] = [tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(tensors)
     for i, t in enumerate(items):
-        if not isinstance(t, Tensor):
+        if isinstance(t, GradientEdge) and name == "inputs":
+            target = t.ownership_token
+            items[i] = target if isinstance(target, Tensor) else Tensor(np.empty(0), target)
+        elif not isinstance(t, Tensor) and name == "inputs":
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+        elif not isinstance(t, Tensor):
             raise TypeError(f"{name}[{i}] must be a Tensor, got {type(t).__name__}: {t!r}")
     return items
 

@@ -214,3 +214,25 @@ def pickled(x: Tensor, protocol: int) -> tuple[Callable[..., Tensor], tuple[Any,
 def unpickled(array: Any, requires_grad: bool) -> Tensor:
     """Return a leaf that holds the array."""
     return _leaf(array.view(np.dtype(array.dtype.type)), requires_grad)
+
+
+def new_full(
+    x: Tensor, size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of another shape, filled with one value, of x's dtype unless one is given."""
+    return full(size, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def new_zeros(x: Tensor, *sizes: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of zeros of x's dtype unless one is given."""
+    return zeros(*sizes, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def new_ones(x: Tensor, *sizes: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of ones of x's dtype unless one is given."""
+    return ones(*sizes, dtype=dtype or x.dtype, requires_grad=requires_grad)
+
+
+def new_tensor(x: Tensor, data: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of the data, of x's dtype unless one is given."""
+    return tensor(data, dtype=dtype or x.dtype, requires_grad=requires_grad)

@@ -711,7 +711,10 @@ def to(input: Tensor, dtype: Any = None, *, copy: bool = False) -> Tensor:
 
 def contiguous(input: Tensor) -> Tensor:
     """The tensor itself if it is contiguous, else a copy."""
-    out: Tensor = input if input.array.flags.c_contiguous else clone(input)
+    if input.array.flags.c_contiguous:
+        return input
+    out: Tensor = clone(input)  # in the order of the input's memory
+    out.array = np.ascontiguousarray(out.array)
     return out
 
 

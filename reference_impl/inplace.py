@@ -16,7 +16,18 @@ from reference_impl import functions
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
-from reference_impl.tensor import Node, Path, Tensor, View, hand_over_retain, new_number, refresh, rename, rewritten
+from reference_impl.tensor import (
+    Node,
+    Path,
+    Tensor,
+    View,
+    hand_over_retain,
+    new_number,
+    refresh,
+    rename,
+    rewritten,
+    type_name,
+)
 
 __all__ = ["IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
 
@@ -106,7 +117,7 @@ def rewrite_base(view: View, new: Tensor) -> None:
 
 
 def _name(x: Tensor) -> str:
-    return x.type().removeprefix("torch.").removesuffix("Tensor")
+    return type_name(x.array.dtype).removeprefix("torch.").removesuffix("Tensor")
 
 
 def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:

@@ -168,6 +168,13 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):  # as PyTorch shows what a node keeps: _saved_self, _saved_other, _saved_result
+            from reference_impl.engine import saved_value
+
+            return saved_value(self, name.removeprefix("_saved_"))
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
 
 def _end_of_edge(end: Target | None) -> tuple[Any, int]:
     if isinstance(end, Output):
@@ -527,9 +534,9 @@ class Tensor:
         """The element type."""
         return from_numpy_dtype(self.array.dtype)
 
-    def type(self) -> str:
-        """Return PyTorch's name of the tensor's type, such as "torch.FloatTensor"."""
-        return type_name(self.array.dtype)
+    def type(self, dtype: DType | None = None) -> Any:
+        """Return PyTorch's name of the tensor's type, such as "torch.FloatTensor"; with a dtype the tensor in that."""
+        return type_name(self.array.dtype) if dtype is None else self.to(dtype)
 
     @property
     def ndim(self) -> int:

@@ -203,6 +203,12 @@ class FunctionCtx(JointNode):
                     raise RuntimeError(
                         f"{kind} can only accept variables, but argument {i} is of type {type(t).__name__}"
                     )
+        if record and len(outputs) > 1 and any(t._is_view() for t in self._dirty):
+            raise RuntimeError(
+                "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return "
+                "more than one Tensor. This is not supported by the current autograd engine. You should either make sure the "
+                "input is not a view (using .clone() for example) or make your Function only return one Tensor."
+            )
         for t in self._dirty:
             t.storage.version += 1
             if not _among(t, args):

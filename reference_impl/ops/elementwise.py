@@ -273,8 +273,8 @@ def square(x: Any) -> Any:
 
 @primitive(ELEMENTWISE, vjps=[lambda ct: ct])
 def clone(x: Any) -> Any:
-    """A copy of x."""
-    return np.array(x)
+    """A copy of x, its dimensions in the order of x's memory unless x repeats memory."""
+    return np.array(x, order="C" if 0 in x.strides else "K") if type(x) is np.ndarray else np.array(x)
 
 
 @primitive(ELEMENTWISE, vjps=[lambda ct: zeros_like(ct), lambda ct: ct])

@@ -355,6 +355,17 @@ def test_a_dirty_leaf_and_a_dirty_input_that_is_not_returned_are_refused(torch_l
         lost.apply(x * 1)
 
 
+@pytest.mark.catalogue("CF10", priority=3)
+def test_a_dirty_view_among_several_outputs_is_refused(torch_like: Any) -> None:
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.mark_dirty(x)
+        return x.mul_(2), x + 1
+
+    base = torch_like.ones(3, requires_grad=True) * 1
+    with pytest.raises(RuntimeError, match="your Function cannot return more than one Tensor"):
+        custom(torch_like, forward, lambda ctx, g, h: g + h).apply(base[:2])
+
+
 @pytest.mark.catalogue("CF11", priority=2)
 def test_an_input_returned_as_is_comes_back_as_a_new_tensor(torch_like: Any) -> None:
     x = torch_like.ones(2, requires_grad=True)

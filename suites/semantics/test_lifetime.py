@@ -311,3 +311,51 @@ def test_loops_that_use_a_parameter_again_add_up(torch_like: Any, depth: int) ->
         if k % 3 != 2:
             expected, factor = expected + factor + 1, factor + 1
     assert_equal(x.grad, expected)
+
+
+@pytest.mark.catalogue("SC04", priority=2)
+def test_a_node_shows_what_it_saved_until_it_is_freed(torch_like: Any) -> None:
+    x = torch_like.tensor([1.0, 2.0], requires_grad=True)
+    y = x * x
+    assert y.grad_fn._saved_self is x
+    assert y.grad_fn._saved_other is x
+    root = (x + 3).sqrt()
+    assert_equal(root.grad_fn._saved_result, values(root))
+    assert root.grad_fn._saved_result.grad_fn is root.grad_fn
+    with pytest.raises(AttributeError, match="_saved_self"):
+        (x + x).grad_fn._saved_self  # noqa: B018 - it is the reading that fails
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match="directly access saved tensors after they have already been freed"):
+        y.grad_fn._saved_self  # noqa: B018
+
+
+@pytest.mark.catalogue("SC04", priority=2)
+def test_a_gradient_edge_stands_for_a_tensor_that_is_gone(torch_like: Any) -> None:
+    x = torch_like.tensor([1.0, 2.0], requires_grad=True)
+    hidden = x * 2
+    edge = torch_like.autograd.graph.get_gradient_edge(hidden)
+    assert edge.node is hidden.grad_fn
+    y = (hidden * 3).sum()
+    del hidden
+    found = torch_like.autograd.grad(y, [edge, torch_like.autograd.graph.get_gradient_edge(x)])
+    assert [values(g).tolist() for g in found] == [[3.0, 3.0], [6.0, 6.0]]
+
+
+@pytest.mark.catalogue("SC11", priority=2)
+def test_a_copy_of_repeated_memory_is_laid_out_plainly(torch_like: Any) -> None:
+    x = torch_like.arange(2.0, requires_grad=True)
+    wide = x.expand(3, 2)
+    assert wide.clone().stride() == wide.contiguous().stride() == (2, 1)
+    assert torch_like.ones(2, 3).T.clone().stride() == (1, 3)
+    assert torch_like.ones(2, 3).T.contiguous().stride() == (2, 1)
+    (wide.contiguous() * 2).sum().backward()
+    assert_equal(x.grad, [6.0, 6.0])
+
+
+@pytest.mark.catalogue("SC11", priority=2)
+def test_new_tensors_take_the_dtype_of_another(torch_like: Any) -> None:
+    x = torch_like.ones(2, dtype=torch_like.float64, requires_grad=True)
+    made = [x.new_zeros(2), x.new_ones((2,)), x.new_full((2,), 3), x.new_tensor([1, 2])]
+    assert [values(t).tolist() for t in made] == [[0.0, 0.0], [1.0, 1.0], [3.0, 3.0], [1.0, 2.0]]
+    assert {(t.dtype, t.requires_grad) for t in made} == {(torch_like.float64, False)}
+    assert x.new_zeros(2, dtype=torch_like.int64).dtype == torch_like.int64
