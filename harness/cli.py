@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.bench import BenchResult
+    from harness.gate import Gate
     from harness.paired import PairedResult
     from harness.records import Run
     from harness.verify import VerifyResult
@@ -114,6 +115,10 @@ _OUT = click.option(
 _SEED = click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="The same seed draws the same."
 )
+_GATE = click.option(
+    "--gate", "gate_file", type=click.Path(dir_okay=False), metavar="FILE",
+    help="TOML file of thresholds and accepted changes of single series.",
+)  # fmt: skip
 _NO_REPORT = click.option("--no-report", is_flag=True, help="Keep the rows, make no HTML page.")
 _MAX_INCONCLUSIVE = click.option(
     "--max-inconclusive", type=click.FloatRange(0, 100), default=2.0, show_default=True, metavar="PERCENT",
@@ -264,13 +269,7 @@ def verify(
 @click.option(
     "--pairs", type=click.IntRange(5, 1000), default=8, show_default=True, help="Pairs of processes of a comparison."
 )
-@click.option(
-    "--gate",
-    "gate_file",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="TOML file of thresholds and accepted changes of single series.",
-)
+@_GATE
 @click.option(
     "--fail-on",
     metavar="NAMES",
@@ -405,6 +404,52 @@ def report(*, source: str, out: str | None, run_ids: tuple[str, ...], latest: bo
     if lacking := _lacking_for_reports():
         raise _Failed(f"a report needs {', '.join(lacking)}, which is not installed: {_REPORT_COMMAND}")
     click.echo(_write_page(source, out, run_ids=run_ids, latest=latest))
+
+
+@cli.command(**_EPILOG)
+@click.option(
+    "--before", "befores", multiple=True, required=True, metavar="FILE", help="May be repeated: one a process."
+)
+@click.option("--after", "afters", multiple=True, required=True, metavar="FILE", help="May be repeated: one a process.")
+@_GATE
+@click.option(
+    "--fail-on",
+    metavar="NAMES",
+    callback=names("reason", lambda: ("slower", "cannot-tell", "nothing")),
+    default="slower",
+    show_default=True,
+    help="What ends with exit code 1: slower, cannot-tell, nothing.",
+)
+@_OUT
+def compare(
+    *, befores: tuple[str, ...], afters: tuple[str, ...], gate_file: str | None, fail_on: tuple[str, ...], out: str
+) -> NoReturn:
+    """Judge JSON files of pytest-benchmark, of any project: slower, faster, no change, or cannot tell.
+
+    \b
+    Examples:
+      adjudge compare --before .benchmarks/Linux/0001_main.json --after .benchmarks/Linux/0002_mine.json
+      adjudge compare --before a1.json --before a2.json --before a3.json --after b1.json --after b2.json --after b3.json
+    """
+    from harness.benchmark_files import BenchmarkFileError, compare_files, read_file
+    from harness.environment import describe_run
+    from harness.paired import PairedResult
+
+    gate = _gate(gate_file)
+    try:
+        before, after = ([read_file(path) for path in paths] for paths in (befores, afters))
+    except BenchmarkFileError as error:
+        raise _Failed(str(error)) from None
+    _check_out(out)
+    info = describe_run(command=_command())
+    limits = {name: gate.threshold(name) for file in before for name in file.benchmarks}
+    rows, left_out = compare_files(before, after, run_id=info.run_id, threshold=limits)
+    for line in left_out:
+        click.echo(f"left out: {line}", err=True)
+    result = PairedResult(info, gate.accept(rows), (), ())
+    _keep_comparison(out, result)
+    _tell_expired(gate)
+    raise click.exceptions.Exit(_against_code(result, fail_on))
 
 
 @cli.group()
@@ -787,14 +832,10 @@ def _bench_against(
 ) -> int:
     """Compare, keep the rows, say what changed; return the exit code."""
     from harness.bench import DEFAULT_BACKENDS, WHATS
-    from harness.gate import Gate, GateError, load
     from harness.paired import BrokenSide, Limits, compare_sides, environments, revisions
     from harness.progress import Live
 
-    try:
-        gate = load(gate_file) if gate_file else Gate()
-    except GateError as error:
-        raise _Failed(f"--gate: {error}") from None
+    gate = _gate(gate_file)
     default = ("reference",) if against_python is None else DEFAULT_BACKENDS
     backends = _usable(chosen, default, beside=("numpy", "reference"))
     _check_out(out)
@@ -813,10 +854,23 @@ def _bench_against(
         raise _Failed(f"--against: {error}") from None
     result = replace(result, comparisons=gate.accept(result.comparisons))
     _keep_comparison(out, result)
-    for entry in gate.expired():
-        click.echo(f"expired on {entry.expires}: the acceptance of {entry.series} ({entry.reason})", err=True)
+    _tell_expired(gate)
     _tell_left_out(result)
     return _against_code(result, fail_on or (("counts",) if os.environ.get("CI") else ("counts", "slower")))
+
+
+def _gate(path: str | None) -> Gate:
+    from harness.gate import Gate, GateError, load
+
+    try:
+        return load(path) if path else Gate()
+    except GateError as error:
+        raise _Failed(f"--gate: {error}") from None
+
+
+def _tell_expired(gate: Gate) -> None:
+    for entry in gate.expired():
+        click.echo(f"expired on {entry.expires}: the acceptance of {entry.series} ({entry.reason})", err=True)
 
 
 def _keep_comparison(out: str, result: PairedResult) -> None:
