@@ -718,7 +718,7 @@ class _Check:
         label = [n for n, f in zip(self.subject.labels, self.subject.wanted, strict=True) if f][w.array]
         where = f"{label}, element {w.index}" if w.index else label
         if "kink" in verdict.reason:
-            return f"{where}: {verdict.reason}"
+            return verdict.reason.replace(f"element {w.index} of array {w.array}", f"gradient of {where}", 1)
         return f"gradient of {where} is {w.got!r}, true {w.true!r} +/- {w.bound:.2g}"
 
     def witness(self, seen: _Seen, verdict: Verdict) -> Witness | None:

@@ -183,13 +183,15 @@ def _source(fn: Any) -> tuple[str, str]:
         return f"from {module} import {name}", name + suffix
     if isinstance(wrapped, types.FunctionType) and name == "<lambda>":
         try:
-            return "\n".join([*_definitions(wrapped, set())[:-1], f"fn = {_lambda_source(wrapped)}"]), "fn"
+            return "\n".join(
+                [*_definitions(wrapped, {"torch", "jax", "jnp"})[:-1], f"fn = {_lambda_source(wrapped)}"]
+            ), "fn"
         except (OSError, TypeError):
             pass
     if not name.isidentifier():
         return f"fn = ...  # {fn!r}: put the function here\n{_as_comment(wrapped)}", "fn"
     try:
-        return "\n".join([*_definitions(wrapped, set()), *_rules(subject, name)]), name + suffix
+        return "\n".join([*_definitions(wrapped, {"torch", "jax", "jnp"}), *_rules(subject, name)]), name + suffix
     except (OSError, TypeError):
         return f"{name} = ...  # {fn!r}: put the function here", name + suffix
 
@@ -225,6 +227,9 @@ def _definitions(thing: Any, seen: set[str]) -> list[str]:
     """The source of a function or class, after that of what it names in its own module and in its closure."""
     seen.add(thing.__name__)
     before: list[str] = []
+    for base in thing.__bases__ if isinstance(thing, type) else ():
+        if base.__module__ == thing.__module__ and base.__name__ not in seen:
+            before += _definitions(base, seen)
     for name, value in _names(thing).items():
         if name in seen:
             continue

@@ -166,3 +166,12 @@ def test_opaque_function_on_the_reference_is_estimated() -> None:
     report = check_gradients(lambda x: x.sin() if float(x.sum().array) > 0 else x.cos(), reference_impl.ones(3))
     assert report.verdict == "right"
     assert not report["vjp"].proved
+
+
+def test_defect_of_block_diag_is_found() -> None:
+    """A defect of PyTorch; see the findings. If this fails, it may have been mended."""
+    import torch
+
+    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    report = check_gradients(lambda y: torch.block_diag(torch.zeros(0, dtype=y.dtype), y), x, raises=False)
+    assert report["vjp"].verdict == "wrong"

@@ -394,7 +394,7 @@ class _Walk:
 
     def node(self, pair: Pair) -> Node:
         node, value = pair
-        return self.builder.constant(np.asarray(value)) if node is None else node
+        return self.builder.constant(_numpy(jnp.asarray(value))) if node is None else node
 
     def run(self, jaxpr: Any, consts: Sequence[Any], args: Sequence[Pair]) -> list[Pair]:
         """Evaluate a jaxpr."""
@@ -457,7 +457,10 @@ class _Walk:
         name = eqn.primitive.name
         if "callback" in name and self.writing:
             raise Untraceable(f"the primitive {name}")
-        if all((hasattr(v, "dtype") and v.dtype.kind in "fiub") or isinstance(v, (bool, int, float)) for v in values):
+        if all(
+            (hasattr(v, "dtype") and getattr(v.dtype, "kind", "") in tuple("fiub")) or isinstance(v, (bool, int, float))
+            for v in values
+        ):
             quick = _NUMPY.get(name)
             if quick is not None:
                 with np.errstate(all="ignore"):
