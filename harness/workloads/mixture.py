@@ -142,14 +142,15 @@ def _gmm(sign: float, T: Any, alphas: Any, means: Any, icf: Any, x: Any, index: 
     (k, d), n = means.shape, x.shape[0]
     q, lower = icf[:, :d], icf[:, d:]
     diagonal = T.exp(q)
-    packed = T.transpose(T.cat([diagonal, lower, T.zeros((k, 1), dtype=icf.dtype)], dim=1), 0, 1)
-    # row, column, component: sums over rows run over whole slabs
-    root = T.reshape(T.index_select(packed, 0, index), (d, d, k))
-    centre = T.sum(root * T.transpose(means, 0, 1), dim=1)
-    gap = T.matmul(x, root) - T.unsqueeze(centre, 1)
+    packed = T.cat([diagonal, lower, T.zeros((k, 1), dtype=icf.dtype)], dim=1)
+    root = T.reshape(T.index_select(packed, 1, index), (k, d, d))
+    centre = T.sum(root * T.unsqueeze(means, 1), dim=2)
+    # Points lie along the last axis throughout, so that every sum over the others runs over whole slabs.
+    turned = T.matmul(T.reshape(root, (k * d, d)), T.transpose(x, 0, 1))
+    gap = turned - T.reshape(centre, (k * d, 1))
     sum_q = T.sum(q, dim=1)
-    beta = alphas + sum_q - 0.5 * T.sum(T.square(gap), dim=0)
-    likelihood = T.sum(T.logsumexp(beta, dim=1)) - n * T.logsumexp(alphas, dim=0)
+    beta = T.unsqueeze(alphas + sum_q, 1) - 0.5 * T.sum(T.reshape(T.square(gap), (k, d, n)), dim=1)
+    likelihood = T.sum(T.logsumexp(beta, dim=0)) - n * T.logsumexp(alphas, dim=0)
     prior = 0.5 * gamma**2 * (T.sum(T.square(diagonal)) + T.sum(T.square(lower))) - m * T.sum(sum_q)
     return likelihood + sign * prior + _constant(sign, n, d, k, gamma, m)
 
@@ -160,26 +161,32 @@ def _gmm_by_hand(
     (k, d), n, packed_size = means.shape, x.shape[0], icf.shape[1]
     q, lower = icf[:, :d], icf[:, d:]
     diagonal = np.exp(q)
-    packed = np.concatenate([diagonal, lower, np.zeros((k, 1), icf.dtype)], axis=1).T
-    root = np.ascontiguousarray(packed[index]).reshape(d, d, k)
-    gap = np.matmul(x, root) - (root * means.T).sum(axis=1)[:, None]
+    packed = np.concatenate([diagonal, lower, np.zeros((k, 1), icf.dtype)], axis=1)
+    root = packed[:, index].reshape(k, d, d)
+    gap = root.reshape(k * d, d) @ x.T
+    gap -= (root * means[:, None]).sum(axis=2).reshape(k * d, 1)
     sum_q = q.sum(axis=1)
-    log_sums, weights = log_sum_exp(alphas + sum_q - 0.5 * (gap * gap).sum(axis=0))
+    beta = (alphas + sum_q)[:, None] - 0.5 * (gap * gap).reshape(k, d, n).sum(axis=1)
+    top = beta.max(axis=0)
+    weights = np.exp(beta - top)
+    total = weights.sum(axis=0)
     log_sum_alpha, alpha_weights = log_sum_exp(alphas)
     prior = 0.5 * gamma**2 * ((diagonal * diagonal).sum() + (lower * lower).sum()) - m * sum_q.sum()
-    value = log_sums.sum() - n * log_sum_alpha + sign * prior + _constant(sign, n, d, k, gamma, m)
+    likelihood = (np.log(total) + top).sum() - n * log_sum_alpha
+    value = likelihood + sign * prior + _constant(sign, n, d, k, gamma, m)
 
     def pull_back(ct: Array) -> tuple[Array, ...]:
-        shares = weights.sum(axis=0)
-        ct_gap = gap * (-ct * weights)
-        ct_centre = -ct_gap.sum(axis=1)
-        ct_root = np.matmul(x.T, ct_gap) + ct_centre[:, None] * means.T
-        ct_packed = np.zeros((packed_size + 1, k), icf.dtype)
-        ct_packed[index] = ct_root.reshape(d * d, k)  # the zero's row gets a meaningless sum and is dropped
+        parts = weights / total
+        shares = parts.sum(axis=1)
+        ct_gap = (gap.reshape(k, d, n) * (-ct * parts)[:, None]).reshape(k * d, n)
+        ct_centre = -ct_gap.sum(axis=1).reshape(k, d, 1)
+        ct_root = (ct_gap @ x).reshape(k, d, d) + ct_centre * means[:, None]
+        ct_packed = np.zeros((k, packed_size + 1), icf.dtype)
+        ct_packed[:, index] = ct_root.reshape(k, d * d)  # the zero's column gets a meaningless sum and is dropped
         ct_prior = sign * ct
-        ct_q = (ct_packed[:d].T + ct_prior * gamma**2 * diagonal) * diagonal + (ct * shares - ct_prior * m)[:, None]
-        ct_lower = ct_packed[d:packed_size].T + ct_prior * gamma**2 * lower
-        ct_means = (root * ct_centre[:, None]).sum(axis=0).T
+        ct_q = (ct_packed[:, :d] + ct_prior * gamma**2 * diagonal) * diagonal + (ct * shares - ct_prior * m)[:, None]
+        ct_lower = ct_packed[:, d:packed_size] + ct_prior * gamma**2 * lower
+        ct_means = (root * ct_centre).sum(axis=1)
         return (ct * (shares - n * alpha_weights), ct_means, np.concatenate([ct_q, ct_lower], axis=1))
 
     return value, pull_back
