@@ -117,7 +117,7 @@ def tape_engine(
             script = workload.script
             assert script is not None
             return lambda: tuple(script(T, *args))
-        function = function_of(workload, ops)
+        function = function_of(workload, ops, inputs)
         if not backward:
             return lambda: (function(T, *args),)
         leaves = [args[i] for i in workload.wrt]
@@ -153,8 +153,10 @@ def tape_engine(
     return Engine(name, name, "eager", version, module, prepare, to_arrays)
 
 
-def function_of(workload: Workload, ops: Mapping[str, Callable[..., Any]] | None) -> Callable[..., Any]:
-    """The workload's function over a namespace: as written, or its program on a table of ops.
+def function_of(
+    workload: Workload, ops: Mapping[str, Callable[..., Any]] | None, inputs: Sequence[Input]
+) -> Callable[..., Any]:
+    """The workload's function over a namespace: as written, or its program for these inputs on a table of ops.
 
     Raises:
         ValueError: the table lacks an op of the program.
@@ -164,8 +166,9 @@ def function_of(workload: Workload, ops: Mapping[str, Callable[..., Any]] | None
         return workload.function
     from harness.backends import straighten
 
-    evaluate = straighten(workload.program, ops or {})
-    return lambda T, *inputs: evaluate(inputs)[0]
+    program = workload.program(*inputs)
+    evaluate, count = straighten(program, ops or {}), len(program.inputs)
+    return lambda T, *args: evaluate(args[:count])[0]
 
 
 # Questions to a tape, each the way that needs nothing but reverse mode

@@ -67,7 +67,7 @@ def load_jax(*, compiled: bool) -> Engine:
         places = [i for i, a in enumerate(inputs) if isinstance(a, np.ndarray)]
         arrays = [jax.numpy.array(inputs[i]) for i in places]
         ct = jax.numpy.array(direction)
-        function = _function(workload)
+        function = _function(workload, inputs)
 
         def value(arrays: Sequence[Any]) -> Any:
             args: list[Any] = list(inputs)
@@ -99,16 +99,16 @@ def load_jax(*, compiled: bool) -> Engine:
     return Engine(name, "jax", mode, jax.__version__, "jax", prepare, to_arrays, _stages)
 
 
-def _function(workload: Workload) -> Callable[..., Any]:
+def _function(workload: Workload, inputs: Sequence[Input]) -> Callable[..., Any]:
     if workload.function_jax is not None:
         own = workload.function_jax
         return lambda *args: own(jax, *args)
     if workload.program is not None:
         from harness.backends.jax_backend import OPS
 
-        function = function_of(workload, OPS)
+        function = function_of(workload, OPS, inputs)
     else:
-        function = function_of(workload, None)
+        function = function_of(workload, None, inputs)
     return lambda *args: function(_T, *args)
 
 

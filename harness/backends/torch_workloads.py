@@ -89,7 +89,7 @@ def _prepare(workload: Workload, inputs: Sequence[Input], what: str, direction: 
     _load_forward_mode()
     args = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in inputs]
     ct = torch.tensor(direction)
-    function = function_of(workload, OPS)
+    function = function_of(workload, OPS, inputs)
     wrt = workload.wrt
 
     def of_leaves(*leaves: Any) -> Any:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from harness.workloads import bundle, core, gradbench, hand, lstm, mixture, nested, operators, tape
+from harness.workloads import bundle, core, generated, gradbench, hand, lstm, micro, mixture, nested, operators, tape
 from harness.workloads.base import (
     PLAIN,
     QUESTIONS,
@@ -86,6 +86,8 @@ FAMILIES: dict[str, Callable[[Path | None], list[Workload]]] = {
     "objectives": _objectives,
     "operators": lambda adbench: operators.rows(),
     "tape": lambda adbench: tape.rows(),
+    "micro": lambda adbench: micro.rows(),
+    "generated": lambda adbench: generated.rows(),
 }
 """The families by name; `core` is what runs unless another is asked for."""
 

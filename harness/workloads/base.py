@@ -77,7 +77,8 @@ class Workload:
             known to be diagonal; "argmin": where gradient descent from the input ends; "script": what `script` returns.
         asks: all questions; None: the value, the gradient or VJP, and those of `more`.
         seeds: of the "jacobian"; None: the unit cotangents.
-        program: the function as a program instead of `function`, run with each backend's own table of ops.
+        program: `program(*inputs)` gives a program instead of `function`, run with each backend's own table of ops on as
+            many of the inputs as it takes.
         script: `script(T, *inputs)`: what is done with a tape, as a user would write it; it returns tensors.
         limits: largest size for an engine by name ("jax"), or for a question to it ("jax hessian"), with 0 for what it
             cannot run at all or not in the time of a benchmark.
@@ -101,7 +102,7 @@ class Workload:
     )
     asks: tuple[str, ...] | None = None
     seeds: Seeds | None = None
-    program: Program | None = None
+    program: Callable[..., Program] | None = None
     script: Callable[..., Any] | None = None
     limits: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     counts: bool = False
