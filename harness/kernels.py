@@ -57,6 +57,12 @@ KINDS: Mapping[str, str] = {
     "scaled": "gamma_4 |y|",
     **dict.fromkeys(("convolution", "convolution_input", "convolution_weight"), SUM),
     "first_largest": EXACT,
+    "matrix_solve": "gamma_3n (2^n - 1) max|A| |A^-1| 1 sum|x|",
+    "matrix_inverse": "gamma_6n (2^n - 1) max|A| (|A^-1| 1) (1 |A^-1|)",
+    "determinant": "gamma_n (2^n - 1) max|A| sum_i prod_(k != i) sum_j |a_kj| n",
+    "log_abs_determinant": "that of the determinant over |det|, + (k_log + n + 1) u sum_i |log u_ii|",
+    "cholesky_factor": "2 |L| tril(gamma_(n+2) v v^T), v = |L^-1| sqrt(diag A)",
+    "triangular_solve": "gamma_(2n+2) |T^-1| |T| |x|",
 }
 
 

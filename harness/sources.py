@@ -293,6 +293,20 @@ def _keywords(function: str, op: str) -> Speller:
     return spell
 
 
+def _of_matrix(function: str, name: str = "") -> Speller:
+    """A function of a matrix plus so many times the identity, or of its product with its transpose."""
+
+    def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        rest, a = dict(params), args[0]
+        plus, gram = rest.pop("plus", 0.0), rest.pop("gram", False)
+        rows = specs[0].shape[-2] if specs[0] is not None else 0
+        a = f"{a} @ {a}.mT" if gram else a
+        a = f"{a} + {_plain(plus)} * torch.eye({rows}, dtype={args[0]}.dtype)" if plus else a
+        return _call(function)([a, *args[1:]], rest, specs) + name
+
+    return spell
+
+
 def _with_classes(function: str, indices: str) -> Speller:
     def spell(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
         rest = {k: v for k, v in params.items() if k != "target"}
@@ -376,6 +390,11 @@ def _torch_spelling() -> dict[str, Speller]:
             f"torch.gather({args[0]}, {params['dim']}, {_index(indices, params['index'])})"
         ),
         "einsum": _einsum("torch.einsum"),
+        **{
+            op: _of_matrix(f"torch.linalg.{op}")
+            for op in ("solve", "inv", "det", "cholesky", "solve_triangular", "matrix_power")
+        },
+        "logabsdet": _of_matrix("torch.linalg.slogdet", ".logabsdet"),
         **{op: _with_classes(f"torch.nn.functional.{op}", indices) for op in ("cross_entropy", "nll_loss")},
         "batch_norm": _normalised("torch.nn.functional.batch_norm", "training=True"),
         "instance_norm": _normalised("torch.nn.functional.instance_norm"),

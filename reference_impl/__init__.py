@@ -33,6 +33,18 @@ from reference_impl.dtypes import (
 )
 from reference_impl.factories import *
 from reference_impl.functions import *
+from reference_impl.matrices import (
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    inverse,
+    logdet,
+    matrix_power,
+    slogdet,
+    trace,
+    triangular_solve,
+)
 from reference_impl.products import (
     addbmm,
     addmm,

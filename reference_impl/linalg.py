@@ -1,15 +1,208 @@
-"""`torch.linalg`: norms and products."""
+"""`torch.linalg`: norms, products, solving, inverting and factorising.
+
+>>> import reference_impl as torch
+>>> a = torch.tensor([[2.0, 0.0], [1.0, 4.0]])
+>>> torch.linalg.solve(a, torch.tensor([2.0, 9.0]))
+tensor([1., 2.])
+"""
 
 from __future__ import annotations
 
-from reference_impl import products
-from reference_impl.functions import matmul, norm, vector_norm
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reference_impl import functions, products
+from reference_impl.functions import matmul, vector_norm
+from reference_impl.functions import norm as _vector_like_norm
+from reference_impl.ops import linear_algebra as ops
+from reference_impl.ops.linear_algebra import LinAlgError
+from reference_impl.ops.movement import reshape, squeeze, transpose, unsqueeze
 from reference_impl.products import multi_dot, vecdot
 from reference_impl.tensor import Tensor
 
-__all__ = ["cross", "matmul", "multi_dot", "norm", "vecdot", "vector_norm"]
+__all__ = [
+    "LinAlgError",
+    "cholesky",
+    "cross",
+    "det",
+    "inv",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "multi_dot",
+    "norm",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "vecdot",
+    "vector_norm",
+]
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product of vectors of three elements along `dim`."""
     return products.cross(input, other, dim)
+
+
+def _square(name: str, x: Tensor) -> Tensor:
+    """Return x if it is a batch of square matrices of floats.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    if x.array.ndim < 2:
+        raise RuntimeError(f"{name}: The input tensor must have at least 2 dimensions.")
+    if x.array.shape[-1] != x.array.shape[-2]:
+        raise RuntimeError(
+            f"{name}: A must be batches of square matrices, but they are {x.array.shape[-2]} by {x.array.shape[-1]} matrices"
+        )
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {x.array.dtype}")
+    return x
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """The X with A X = B, or X A = B if not `left`; B may be a vector, or a batch of as many vectors as A has matrices.
+
+    Raises:
+        LinAlgError: A is singular.
+    """
+    _square("linalg.solve", A)
+    vector = B.array.ndim == 1 or (A.array.ndim - 1 == B.array.ndim and B.array.shape == A.array.shape[:-1])
+    if vector and not left:
+        raise RuntimeError("linalg.solve: Vector broadcasting of the left hand side is not supported for left=False.")
+    b: Any = unsqueeze(B, dim=-1) if vector else B
+    if not left:
+        b = transpose(b, dim0=-1, dim1=-2)
+    if b.shape[-2] != A.array.shape[-1]:
+        raise RuntimeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation {'AX' if left else 'XA'} = B "
+            f"({A.array.shape[-2]}x{A.array.shape[-1]} and {B.array.shape[-2] if not vector else B.array.shape[-1]}x"
+            f"{1 if vector else B.array.shape[-1]})"
+        )
+    x = ops.matrix_solve(A if left else transpose(A, dim0=-1, dim1=-2), b)
+    out: Tensor = squeeze(x, dim=-1) if vector else x if left else transpose(x, dim0=-1, dim1=-2)
+    return out
+
+
+def inv(A: Tensor) -> Tensor:
+    """The inverse of a square matrix, or of a batch of them.
+
+    Raises:
+        LinAlgError: a matrix is singular.
+    """
+    out: Tensor = ops.matrix_inverse(_square("linalg.inv", A))
+    return out
+
+
+def det(A: Tensor) -> Tensor:
+    """The determinant. Where it is exactly 0 so is the gradient, as in PyTorch, though the derivative is the adjugate."""
+    out: Tensor = ops.determinant(_square("linalg.det", A))
+    return out
+
+
+class SignLogabsdet(NamedTuple):
+    """What `slogdet` returns."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+def slogdet(A: Tensor) -> SignLogabsdet:
+    """The sign of the determinant, which has no gradient, and the logarithm of its magnitude."""
+    _square("linalg.slogdet", A)
+    sign = Tensor(np.asarray(np.linalg.slogdet(A.array)[0])) if isinstance(A.array, np.ndarray) else A.detach()
+    return SignLogabsdet(sign, ops.log_abs_determinant(A))
+
+
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """The lower triangular L with L L^T = A, or the upper L^T. Reads the lower triangle (with `upper`, the upper).
+
+    Raises:
+        LinAlgError: A is not positive definite.
+    """
+    _square("linalg.cholesky", A)
+    if upper:
+        out: Tensor = transpose(ops.cholesky_factor(transpose(A, dim0=-1, dim1=-2)), dim0=-1, dim1=-2)
+        return out
+    out = ops.cholesky_factor(A)
+    return out
+
+
+def solve_triangular(
+    A: Tensor,
+    B: Tensor,
+    *,
+    upper: bool,
+    left: bool = True,
+    unitriangular: bool = False,
+) -> Tensor:
+    """The X with T X = B, or X T = B if not `left`, for the upper or lower triangle T of A.
+
+    Args:
+        unitriangular: the diagonal counts as ones and gets no gradient.
+    """
+    _square("linalg.solve_triangular", A)
+    a: Any = A
+    if unitriangular:
+        a = functions.where(Tensor(np.eye(A.array.shape[-1], dtype=bool)), 1.0, a)
+    if left:
+        out: Tensor = ops.triangular_solve(a, B, upper=upper)
+        return out
+    flipped = ops.triangular_solve(transpose(a, dim0=-1, dim1=-2), transpose(B, dim0=-1, dim1=-2), upper=not upper)
+    out = transpose(flipped, dim0=-1, dim1=-2)
+    return out
+
+
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """A multiplied n times by itself; a negative n takes the inverse.
+
+    Raises:
+        LinAlgError: n is negative and A singular.
+    """
+    _square("linalg.matrix_power", A)
+    if n == 0:
+        eye = Tensor(np.broadcast_to(np.eye(A.array.shape[-1], dtype=A.array.dtype), A.array.shape).copy())
+        zeroth: Tensor = functions.add(functions.mul(A, 0.0), eye)
+        return zeroth
+    base = A if n > 0 else inv(A)
+    power: Any = None
+    digits = abs(n)
+    while True:  # PyTorch's order: by squares, from the lowest binary digit
+        if digits & 1:
+            power = base if power is None else matmul(power, base)
+        digits >>= 1
+        if not digits:
+            out: Tensor = power
+            return out
+        base = matmul(base, base)
+
+
+def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Tensor:
+    """The Frobenius norm of matrices, or the largest (ord 1, inf) or smallest (-1, -inf) sum of a column or row.
+
+    Raises:
+        RuntimeError: an order that needs singular values.
+    """
+    if ord in ("fro", None):
+        return vector_norm(A, 2, tuple(dim), keepdim)
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    rows, columns = (d % A.array.ndim for d in dim)
+    summed, other = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    sums = functions.sum(functions.abs(A), summed, True)
+    largest = (functions.amax if ord > 0 else functions.amin)(sums, other, True)
+    shape = tuple(n for d, n in enumerate(largest.shape) if keepdim or d not in (rows, columns))
+    out: Tensor = reshape(largest, shape=shape)
+    return out
+
+
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The norm of vectors, or of matrices where `dim` names two dimensions or `ord` is given for a matrix."""
+    if (isinstance(dim, (tuple, list)) and len(dim) == 2 and ord is not None) or (
+        dim is None and ord is not None and A.array.ndim == 2
+    ):
+        return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim)
+    return _vector_like_norm(A, 2 if ord is None else ord, dim, keepdim)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import dtypes, engine, factories, inplace, products
+from reference_impl import dtypes, engine, factories, inplace, matrices, products
 from reference_impl import functions as F
 from reference_impl.hooks import register_hook, register_post_accumulate_grad_hook
 from reference_impl.ops import elementwise
@@ -36,6 +36,9 @@ METHODS = (
 )
 
 PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross dist inner kron vdot".split()
+MATRICES = (
+    "cholesky cholesky_inverse cholesky_solve det inverse logdet matrix_power slogdet trace triangular_solve".split()
+)
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
@@ -107,6 +110,8 @@ def _install() -> None:
         setattr(Tensor, name, getattr(F, name))
     for name in PRODUCTS:
         setattr(Tensor, name, getattr(products, name))
+    for name in MATRICES:
+        setattr(Tensor, name, getattr(matrices, name))
     for name, function in inplace.IN_PLACE.items():
         setattr(Tensor, name, function)
     for name, function in {

@@ -135,6 +135,44 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "ndtr": jax.scipy.special.ndtr,
 }
 
+
+def _shifted(function: Any, name: str = "") -> Callable[..., Any]:
+    """A function of a matrix, to which `plus` times the identity is added and which `gram` multiplies by its transpose."""
+
+    def op(a: Any, *rest: Any, plus: float = 0.0, gram: bool = False, **params: Any) -> Any:
+        a = a @ a.mT if gram else a
+        a = a + plus * jnp.eye(a.shape[-1], dtype=a.dtype) if plus else a
+        y = function(a, *rest, **params)
+        return getattr(y, name) if name else y
+
+    return op
+
+
+def _cholesky(a: Any, *, upper: bool = False) -> Any:
+    low = jnp.linalg.cholesky(a)
+    return low.mT if upper else low
+
+
+def _solve(a: Any, b: Any) -> Any:
+    vector = b.ndim == 1 or (a.ndim - 1 == b.ndim and b.shape == a.shape[:-1])  # PyTorch also takes a batch of vectors
+    return jnp.linalg.solve(a, b[..., None])[..., 0] if vector else jnp.linalg.solve(a, b)
+
+
+def _solve_triangular(a: Any, b: Any, *, upper: bool) -> Any:
+    lead = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = jnp.broadcast_to(a, (*lead, *a.shape[-2:])), jnp.broadcast_to(b, (*lead, *b.shape[-2:]))
+    return jax.lax.linalg.triangular_solve(a, b, left_side=True, lower=not upper)
+
+
+_LINALG = {
+    **{name: _shifted(getattr(jnp.linalg, name)) for name in ("inv", "det", "matrix_power")},
+    "solve": _shifted(_solve),
+    "cholesky": _shifted(_cholesky),
+    "logabsdet": _shifted(jnp.linalg.slogdet, "logabsdet"),
+    "solve_triangular": _shifted(_solve_triangular),
+}
+
+
 OPS: dict[str, Callable[..., Any]] = {
     **_ACTIVATIONS,
     **_SPECIAL,
@@ -222,6 +260,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "cdist": _cdist,
     "bilinear": _bilinear,
     **jax_layers.OPS,
+    **_LINALG,
 }
 
 CONVENTIONS: dict[str, str] = {

@@ -53,6 +53,24 @@ def _normalised(norm: Any, x: Any, weight: Any = None, bias: Any = None, **param
     return norm(x, None, None, weight, bias, **params)
 
 
+def _shifted(function: Any, name: str = "") -> Callable[..., Any]:
+    """A function of a matrix, to which `plus` times the identity is added and which `gram` multiplies by its transpose."""
+
+    def op(a: Any, *rest: Any, plus: float = 0.0, gram: bool = False, **params: Any) -> Any:
+        a = a @ a.mT if gram else a
+        a = a + plus * _api.Tensor(np.eye(a.shape[-1], dtype=a.array.dtype)) if plus else a
+        y = function(a, *rest, **params)
+        return getattr(y, name) if name else y
+
+    return op
+
+
+_LINALG = {
+    **{name: _shifted(getattr(_api.linalg, name)) for name in "solve inv det cholesky matrix_power".split()},
+    "logabsdet": _shifted(_api.linalg.slogdet, "logabsdet"),
+    "solve_triangular": _shifted(_api.linalg.solve_triangular),
+}
+
 OPS: dict[str, Callable[..., Any]] = {
     **{name: getattr(_api, name) for name in _SAME_SPELLING.split()},
     **{name: getattr(_api.nn.functional, name) for name in _ACTIVATIONS.split()},
@@ -79,6 +97,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "einsum": lambda *xs, equation: _api.einsum(equation, *xs),
     "vecdot": _api.linalg.vecdot,
     "cross": _api.linalg.cross,
+    **_LINALG,
     "multi_dot": lambda *xs: _api.linalg.multi_dot(xs),
     "bilinear": _api.nn.functional.bilinear,
     **{name: getattr(_api.nn.functional, name) for name in (*LAYERS, *LOSSES)},

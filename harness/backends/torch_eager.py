@@ -68,6 +68,24 @@ def _normalised(norm: Any, x: Any, weight: Any = None, bias: Any = None, **param
     return norm(x, None, None, weight, bias, **params)
 
 
+def _shifted(function: Any, name: str = "") -> Callable[..., Any]:
+    """A function of a matrix, to which `plus` times the identity is added and which `gram` multiplies by its transpose."""
+
+    def op(a: Any, *rest: Any, plus: float = 0.0, gram: bool = False, **params: Any) -> Any:
+        a = a @ a.mT if gram else a
+        a = a + plus * torch.eye(a.shape[-1], dtype=a.dtype) if plus else a
+        y = function(a, *rest, **params)
+        return getattr(y, name) if name else y
+
+    return op
+
+
+_LINALG = {
+    **{name: _shifted(getattr(torch.linalg, name)) for name in "solve inv det cholesky matrix_power".split()},
+    "logabsdet": _shifted(torch.linalg.slogdet, "logabsdet"),
+    "solve_triangular": _shifted(torch.linalg.solve_triangular),
+}
+
 OPS: dict[str, Callable[..., Any]] = {
     **{name: getattr(torch.nn.functional, name) for name in _ACTIVATIONS.split()},
     **{name: getattr(torch.special, name) for name in _SPECIAL.split()},
@@ -144,6 +162,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "einsum": lambda *xs, equation: torch.einsum(equation, *xs),
     "vecdot": torch.linalg.vecdot,
     "cross": torch.linalg.cross,
+    **_LINALG,
     "multi_dot": lambda *xs: torch.linalg.multi_dot(xs),
     "bilinear": torch.nn.functional.bilinear,
     **{name: getattr(torch.nn.functional, name) for name in (*LAYERS, *LOSSES)},

@@ -23,6 +23,7 @@ from flint import arb
 
 from harness.cases import Case
 from harness.kernels import Declared, gamma, load_kernel_errors
+from harness.oracles import matrix_rounding
 from harness.oracles.balls import BallArray, as_cells, filled, precision, undecided, widening
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
@@ -349,6 +350,7 @@ _FORMULAE: dict[str, Rounding] = {
     "convolution": _contraction("convolution"),
     "convolution_input": _contraction("convolution_input"),
     "convolution_weight": _contraction("convolution_weight"),
+    **matrix_rounding.FORMULAE,
     "prod": _relative(0),
     "vector_norm": _norm,
     "var": _var,

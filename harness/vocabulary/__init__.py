@@ -19,6 +19,7 @@ from harness.vocabulary import (
     indexing,
     layers,
     losses,
+    matrices,
     movement,
     reductions,
     special,
@@ -27,6 +28,6 @@ from harness.vocabulary.checks import Op
 
 __all__ = ["OPS"]
 
-_FAMILIES = (elementwise, reductions, movement, indexing, contraction, layers, losses, activations, special)
+_FAMILIES = (elementwise, reductions, movement, indexing, contraction, layers, losses, matrices, activations, special)
 
 OPS: Final[Mapping[str, Op]] = {op.name: op for family in _FAMILIES for op in family.ROWS}

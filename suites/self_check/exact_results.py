@@ -46,6 +46,7 @@ VOCABULARY = frozenset(
         "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
         "hardswish scaled erf ndtr",
         "convolution convolution_input convolution_weight first_largest",
+        "matrix_solve matrix_inverse determinant log_abs_determinant cholesky_factor triangular_solve",
     )
     for word in line.split()
 )
@@ -326,7 +327,56 @@ def convolved(which: str, a: Any, b: Any, **p: Any) -> Any:
     return result
 
 
+def eliminated(a: Any, b: Any) -> tuple[Any, Any]:
+    """The solution of a x = b by Gauss and Jordan on exact points, and the determinant."""
+    n = a.shape[0]
+    rows, det = np.concatenate([a, b], axis=1), mpmath.mpf(1)
+    for i in range(n):
+        pivot = max(range(i, n), key=lambda k: abs(rows[k, i]))
+        if pivot != i:
+            rows[[i, pivot]], det = rows[[pivot, i]], -det
+        det *= rows[i, i]
+        rows[i] = rows[i] / rows[i, i]
+        for k in range(n):
+            if k != i:
+                rows[k] = rows[k] - rows[k, i] * rows[i]
+    return rows[:, n:], det
+
+
+def stacked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of matrices on batches of them."""
+
+    def apply(*arrays: Any, **params: Any) -> Any:
+        lead = np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
+        wide = [np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in arrays]
+        results = [np.asarray(function(*(x[at] for x in wide), **params), dtype=object) for at in np.ndindex(lead)]
+        return np.stack(results).reshape((*lead, *results[0].shape))
+
+    return apply
+
+
+def factored(a: Any) -> Any:
+    """Cholesky's factor of the lower triangle, column by column."""
+    n = a.shape[0]
+    rest, low = a.copy(), exact(np.zeros((n, n)))
+    for j in range(n):
+        low[j:, j] = rest[j:, j] / mpmath.sqrt(rest[j, j])
+        for i in range(j + 1, n):
+            rest[i:, i] = rest[i:, i] - low[i:, j] * low[i, j]
+    return low
+
+
+def triangle(a: Any, upper: bool) -> Any:
+    return np.where((np.triu if upper else np.tril)(np.ones(a.shape, bool)), a, mpmath.mpf(0))
+
+
 TRUTH |= {
+    "matrix_solve": stacked(lambda a, b: eliminated(a, b)[0]),
+    "matrix_inverse": stacked(lambda a: eliminated(a, exact(np.eye(a.shape[0])))[0]),
+    "determinant": stacked(lambda a: eliminated(a, a)[1]),
+    "log_abs_determinant": stacked(lambda a: mpmath.log(abs(eliminated(a, a)[1]))),
+    "cholesky_factor": stacked(factored),
+    "triangular_solve": stacked(lambda a, b, *, upper: eliminated(triangle(a, upper), b)[0]),
     "convolution": lambda x, w, **p: convolved("y", x, w, **p),
     "convolution_input": lambda t, w, **p: convolved("x", t, w, **p),
     "convolution_weight": lambda t, x, **p: convolved("w", t, x, **p),
@@ -471,6 +521,15 @@ def tries() -> list[Try]:
     square = {"stride": (1, 2), "padding": ((1, 0), (0, 0)), "dilation": (1, 1), "groups": 1}
     take("convolution", (1, 1, 2, 3), (1, 1, 2, 1), **square)
     take("first_largest", m)
+    for name in ("matrix_inverse", "determinant", "log_abs_determinant", "cholesky_factor"):
+        take(name, (3, 3), domain="dominant")
+    take("matrix_inverse", (2, 2, 2), domain="dominant")
+    take("determinant", (2, 1, 1), domain="dominant")
+    take("matrix_solve", (3, 3), (3, 1), domain="dominant")
+    take("matrix_solve", (2, 2), (2, 2, 1), domain="dominant")
+    take("triangular_solve", (3, 3), (3, 1), domain="dominant", upper=False)
+    take("triangular_solve", (2, 2, 2), (2, 1), domain="dominant", upper=True)
+    take("determinant", (5, 5), domain="dominant")
     return made
 
 
@@ -500,7 +559,7 @@ def ball_arguments(draw: st.DrawFn, attempt: Try, *, fat: bool) -> tuple[list[An
             radius = st.sampled_from([0.0, 2.0**-30, 0.125, 1.0]) if fat else st.just(0.0)
             radii = np.array(draw(st.lists(radius, min_size=size, max_size=size)))
             part = np.array(draw(st.lists(st.integers(-8, 8), min_size=size, max_size=size))) / 8
-            mids = moved_into(attempt.domain, mids, radii).reshape(shape)
+            mids = moved_into(attempt.domain, mids.reshape(shape), radii.reshape(shape))
             radii, part = radii.reshape(shape), part.reshape(shape)
             balls.append(BallArray.from_midpoints(mids, radii))
             points.append(exact(mids + part * radii))
@@ -510,6 +569,10 @@ def ball_arguments(draw: st.DrawFn, attempt: Try, *, fat: bool) -> tuple[list[An
 def moved_into(domain: str, mids: Any, radii: Any) -> Any:
     if domain == "positive":
         return abs(mids) + radii + 0.0625
+    if (
+        domain == "dominant" and mids.shape[-2:].count(mids.shape[-1]) == 2
+    ):  # a matrix far from singular, with its radii
+        return mids + 32 * np.eye(mids.shape[-1])
     if domain == "above -1":
         return abs(mids) + radii - 0.9375
     if domain == "nonzero":

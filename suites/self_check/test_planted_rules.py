@@ -36,7 +36,17 @@ POINTS = 8  # of each program
 REFERENCE = backends.get("reference")
 
 # Primitives that programs use under the name of what is composed of them.
-NAMED_BY = {"convolution": "conv2d", "convolution_input": "conv_transpose1d", "first_largest": "max_pool1d"}
+NAMED_BY = {
+    "convolution": "conv2d",
+    "convolution_input": "conv_transpose1d",
+    "first_largest": "max_pool1d",
+    "matrix_solve": "solve",
+    "matrix_inverse": "inv",
+    "determinant": "det",
+    "log_abs_determinant": "logabsdet",
+    "cholesky_factor": "cholesky",
+    "triangular_solve": "solve_triangular",
+}
 IN_PROGRAMS = tuple(name for name, p in PRIMITIVES.items() if p.rules and (name in OPS or name in NAMED_BY))
 OUTSIDE = tuple(
     name for name, p in PRIMITIVES.items() if p.rules and name not in IN_PROGRAMS

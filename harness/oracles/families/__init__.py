@@ -10,8 +10,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from harness.oracles.families import activations, layers, special
+from harness.oracles.families import activations, layers, linear_algebra, special
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: Final[tuple[ModuleType, ...]] = (activations, layers, special)
+FAMILIES: Final[tuple[ModuleType, ...]] = (activations, layers, special, linear_algebra)
