@@ -96,6 +96,23 @@ ROWS = [
         name="l1_loss",
     ),
     kink(
+        "KP94",
+        lambda m, x: m.linalg.det(x),
+        [[[1.0, 2.0], [2.0, 4.0]]],
+        [[[0, -0.0], [-0.0, 0]]],
+        in_jax=lambda jax, x: jax.numpy.linalg.det(x),
+        jax=[[[4, -2], [-2, 1]]],
+        name="det of a singular matrix",
+    ),
+    kink(
+        "KP95",
+        lambda m, x: m.linalg.inv(x)[0, 0] * 2.0,
+        [[[4.0, 0.0], [0.0, 2.0]]],
+        [[[-0.125, 0], [0, 0]]],
+        in_jax=lambda jax, x: jax.numpy.linalg.inv(x)[0, 0] * 2.0,
+        name="inv",
+    ),
+    kink(
         "KP96",
         lambda m, x, y: m.dot(x, y),
         [[1.0, 2.0], [3.0, 4.0]],
