@@ -27,7 +27,7 @@ from harness.workload_adapters import ENGINES, Engine, MissingFramework, load_en
 from harness.workload_checks import Checked, KnownAnswer, check, known_answer, remembered
 from harness.workloads import PLAIN, QUESTIONS, Array, Input, Workload, select
 
-__all__ = ["DEFAULT_BACKENDS", "BenchResult", "LeftOut", "Posed", "Progress", "pose", "run_bench"]
+__all__ = ["DEFAULT_BACKENDS", "BenchResult", "Keep", "LeftOut", "Posed", "Progress", "pose", "run_bench"]
 
 DEFAULT_BACKENDS = ("numpy", "reference", "torch", "jax-jit")
 WHATS = QUESTIONS
@@ -37,6 +37,7 @@ _IMPORT_SHARE = 0.2
 _IMPORT_REPEATS = 3
 
 Progress = Callable[[int, int, str], None]
+Keep = Callable[[RunInfo, Sequence[TimingRow]], None]
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def run_bench(
     seed: int = 0,
     adbench: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    keep: Keep | None = None,
     command: str | None = None,
 ) -> BenchResult:
     """Time workloads on backends and return rows of what was right.
@@ -153,6 +155,8 @@ def run_bench(
         threads: threads of every backend; a backend seen to use more gets no row.
         adbench: folder of ADBench's input files; None generates inputs.
         progress: called as ``progress(done, total, text)`` before each comparison and at the end.
+        keep: called after each comparison with the info of a partial run and its rows so far, so that a process that is
+            killed or hangs later has saved them.
         command: what is recorded as the command line.
 
     Returns:
@@ -196,6 +200,8 @@ def run_bench(
                     book.leave_out("input", "", one, str(error))
                     continue
                 interrupted = _compare(one, asked, engines, book, rounds=rounds, until=until, deadline=deadline)
+                if keep is not None:
+                    keep(replace(info, interrupted=True, elapsed_seconds=time.perf_counter() - started), book.rows)
                 if interrupted:
                     break
     except KeyboardInterrupt:

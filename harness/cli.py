@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -24,10 +25,10 @@ from harness.cli_options import names, seconds, sizes, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.bench import BenchResult
+    from harness.bench import BenchResult, Keep
     from harness.gate import Gate
     from harness.paired import PairedResult
-    from harness.records import Run
+    from harness.records import Run, RunInfo, TimingRow
     from harness.verify import VerifyResult
 
 __all__ = ["cli", "main"]
@@ -247,6 +248,13 @@ def verify(
     show_default=True,
     help="When to stop: 90, 90s, 5m, 1h.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Repeat it in so many fresh processes, which share the budget.",
+)
 @click.option("--rounds", type=click.IntRange(1), default=30, show_default=True, help="Most samples of a series.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of every backend.")
 @click.option(
@@ -297,6 +305,7 @@ def bench(
     what: tuple[str, ...] | None,
     dtype: str,
     budget: float,
+    processes: int,
     rounds: int,
     threads: int,
     adbench: str | None,
@@ -339,10 +348,31 @@ def bench(
     names = _workloads(workloads, adbench, families)
     backends = _usable(chosen, DEFAULT_BACKENDS, beside=("numpy",))
     _check_out(out)
+    if processes > 1:
+        from harness.repeated import run_processes
+
+        words = ["--backends", ",".join(backends), "--dtype", dtype, "--rounds", str(rounds), "--threads", str(threads)]
+        words += ["--families", ",".join(families), "--seed", str(seed)]
+        for option, values in (("--workloads", names), ("--sizes", sizes), ("--what", what)):
+            if values is not None:
+                words += [option, ",".join(map(str, values))]
+        words += ["--adbench", adbench] if adbench is not None else []
+        with Live("timing") as live:
+            run, reasons = run_processes(
+                words, processes=processes, budget_seconds=budget, hang_seconds=hang, threads=threads, seed=seed,
+                command=_command(), progress=live.bench,
+            )  # fmt: skip
+        _keep(out, run)
+        for reason in reasons:
+            click.echo(reason, err=True)
+        if not no_report:
+            _make_report(out)
+        wrong = INTERRUPTED if run.info.interrupted and not reasons else DISAGREE if reasons else AGREE
+        raise click.exceptions.Exit(wrong if run.timings else wrong or INCONCLUSIVE)
     with Live("timing") as live:
         result = run_bench(
             names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype, budget_seconds=budget,
-            rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench,
+            rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench, keep=_saver(out),
         )  # fmt: skip
     _keep(out, Run(result.info, timings=result.rows))
     _tell_left_out(result)
@@ -808,6 +838,24 @@ def _workloads(text: str | None, adbench: str | None, families: tuple[str, ...])
             known = workloads(adbench=adbench, families=("all",))
             raise click.UsageError(f"--workloads: {unknown('workload', name, known)}") from None
     return names
+
+
+def _saver(out: str) -> Keep:
+    """What saves the rows so far, at most every two seconds."""
+    from harness.records import RecordError, write_run
+
+    saved = time.monotonic()
+
+    def save(info: RunInfo, rows: Sequence[TimingRow]) -> None:
+        nonlocal saved
+        if rows and time.monotonic() - saved >= 2.0:
+            try:
+                write_run(out, info, timings=rows)
+            except RecordError as error:
+                raise _Failed(f"{error}; what was saved before is kept") from None
+            saved = time.monotonic()
+
+    return save
 
 
 def _bench_against(

@@ -7,6 +7,7 @@ identical runs both copies are the same. Runs of both kinds alternate. Run it wi
     python suites/benchmarks/gate_power.py [--runs N] [--slower PERCENT] [--budget SECONDS] [--workloads chain/10000/vjp,...]
 
 It prints both rates with their exact 95 % intervals (Clopper and Pearson): no more is claimed than the number of runs shows.
+SIGTERM ends it after the run at hand, with the report of those so far.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import math
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -38,6 +40,9 @@ DEFAULT = "chain/10000/vjp,mlp_step/256/gradient,gmm_adbench_d10_K25/1000/gradie
 _ANCHOR = '        with np.errstate(all="ignore"):\n            for node in order:\n'
 
 
+_stopped: list[int] = []
+
+
 @dataclass
 class Tally:
     """What the runs of one kind have said."""
@@ -45,6 +50,7 @@ class Tally:
     verdicts: list[str] = field(default_factory=list)
     logs: list[float] = field(default_factory=list)
     smallest: list[float] = field(default_factory=list)
+    loads: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def add(self, row: ComparisonRow, seconds: float) -> None:
@@ -52,6 +58,7 @@ class Tally:
         self.logs.append(math.log(row.ratio))
         self.smallest.append(row.smallest_effect)
         self.seconds.append(seconds)
+        self.loads.append(os.getloadavg()[0])
 
 
 def copy_sources(target: Path, *, loops: int = 0) -> Path:
@@ -116,6 +123,8 @@ def measure(names: Sequence[str], runs: int, share: float, budget: float) -> Non
             loops = loops_for(name, share, Path(folder, f"pilot{number}"), plain, budget)
             slowed.append(copy_sources(Path(folder, f"slow{number}"), loops=loops))
         for run in range(runs):
+            if _stopped:
+                break
             for kind, tree in (("planted", slowed[run % len(names)]), ("identical", same)):
                 start = time.perf_counter()
                 row = compare(plain, tree, names[run % len(names)], budget)
@@ -148,12 +157,13 @@ def report(tallies: dict[str, Tally]) -> None:
         print(
             f"\n{kind}: mean ratio {math.exp(statistics.mean(tally.logs)):.4f}, spread of a run's ratio {100 * spread:.2f} %, "
             f"median of the smallest effect that a run could have seen {100 * statistics.median(tally.smallest):.1f} %, "
-            f"longest run {max(tally.seconds):.1f} s"
+            f"longest run {max(tally.seconds):.1f} s, load {min(tally.loads):.1f} to {max(tally.loads):.1f}"
         )
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda number, _: _stopped.append(number))  # the runs so far are reported
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100, help="runs of each kind (default 100)")
     parser.add_argument("--slower", type=float, default=5.0, help="planted slow-down in percent (default 5)")
