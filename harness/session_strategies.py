@@ -8,9 +8,8 @@ intention means something by itself, deleting any of them leaves a session: that
 Values are small integers and halves, and the model bounds the bits that a result or a gradient can need, so that
 arithmetic is exact in float64 and two frameworks must agree in every bit.
 
-Kept out: writes through `.data` and `numpy()`, in-place ops on the outputs of unbind and split, views taken under
-`no_grad` and writes there (or through detach) to what has views, writes to expanded tensors, views that become leaves,
-views that retain their grad, and retained grads together with create_graph.
+Kept out: writes through `.data` and `numpy()`, node hooks of an output of unbind (PyTorch gives such a node a gradient
+for each output), and flags set on tensors that were saved.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 
 from harness.programs import Param
-from harness.sessions import Action, Session
+from harness.sessions import HOOKS, Action, Session
 
 __all__ = [
     "DETACH_SAVED",
@@ -69,6 +68,10 @@ WEIGHTS = {
     "backward_many": 1,
     "grad": 2,
     "sgd_step": 2,
+    "hook": 2,
+    "unhook": 1,
+    "unbind": 1,
+    "deepcopy": 1,
     "enter": 1,
     "exit": 1,
     "alias": 1,
@@ -108,11 +111,9 @@ class _Family:
 
     Attributes:
         protected: the root is a leaf that requires grad, or was one: writes need grad mode off.
-        retains_grad: one of them retains its grad; what becomes of that when it is written to is left out.
     """
 
     protected: bool = False
-    retains_grad: bool = False
 
 
 @dataclass(eq=False)
@@ -136,6 +137,7 @@ class _Tensor:
     plain: bool = True
     is_leaf: bool = True
     grad: tuple[int, int] | None = None
+    one_of_several: bool = False
 
     @property
     def saved(self) -> tuple[_Storage, int]:
@@ -186,6 +188,8 @@ class _Model:
         self.has_kinks = False
         self.has_second_order = False
         self.ever_saved: list[_Storage] = []
+        self.hooks = 0
+        self.doublings = 0  # by hooks: each costs the gradients one bit
 
     # Names and choices
 
@@ -318,8 +322,6 @@ class _Model:
         return Action("sum", self.bind(y, i.d), (name,), params)
 
     def viewed(self, x: _Tensor, shape: Shape, *, expanded: bool = False) -> _Tensor | None:
-        if not self.modes[-1]:
-            return None
         y = _Tensor(shape, x.whole, x.part, storage=x.storage, family=x.family, is_view=True)
         y.expanded = expanded or x.expanded
         return self.record(y, [x], [])
@@ -408,9 +410,7 @@ class _Model:
 
     def writable(self, t: _Tensor, *, careless: bool = False) -> bool:
         """Say whether t may be written to: a leaf that requires grad only with grad mode off, or carelessly."""
-        if any(u.storage is t.storage and u.family is not t.family and u.is_view for u in self.tensors.values()):
-            return False
-        if t.expanded or t.family.retains_grad or (not self.modes[-1] and self.has_views(t)):
+        if t.expanded and not careless:
             return False
         return (careless and t.requires_grad) or not (self.modes[-1] and t.family.protected)
 
@@ -505,7 +505,7 @@ class _Model:
     # Flags and gradients
 
     def detach_(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: not (t.is_view or t.family.retains_grad or self.has_views(t)))
+        picked = self.pick(i.a, where=lambda t: not t.is_view or i.d % 16 == 15)
         if picked is None:
             return None
         name, x = picked
@@ -516,11 +516,14 @@ class _Model:
 
     def requires_grad_(self, i: Intention) -> Action | None:
         careless = i.d % 16 == 15
-        picked = self.pick(i.a, where=lambda t: (t.is_leaf or careless) and not t.is_view and not self.has_views(t))
+        picked = self.pick(i.a, where=lambda t: t.is_leaf or careless)
         if picked is None:
             return None
         name, x = picked
         flag = i.b % 4 != 3
+        if flag and not x.requires_grad and self.is_saved(x):
+            # PyTorch saves the tensor itself, and sees the flag in a backward that is recorded.
+            return None
         if x.is_leaf:
             x.requires_grad = flag
             x.node = (x.node or _Node()) if flag else None
@@ -531,10 +534,9 @@ class _Model:
         return any(t.family is x.family and t is not x for t in self.tensors.values())
 
     def retain_grad(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: (t.requires_grad and not t.is_view) or i.d % 16 == 15)
-        if picked is None or self.has_second_order:
+        picked = self.pick(i.a, where=lambda t: t.requires_grad or i.d % 16 == 15)
+        if picked is None:
             return None
-        picked[1].family.retains_grad |= not picked[1].is_leaf
         return Action("retain_grad", args=(picked[0],))
 
     def assign_grad(self, i: Intention) -> Action | None:
@@ -572,8 +574,7 @@ class _Model:
         return Action("take_grad", self.bind(g, i.d), (name,))
 
     def may_step(self, t: _Tensor) -> bool:
-        usable = t.is_leaf and t.requires_grad and not t.expanded
-        return usable and t.grad is not None and not self.has_views(t)
+        return t.is_leaf and t.requires_grad and not t.expanded and t.grad is not None
 
     def sgd_step(self, i: Intention) -> Action | None:
         picked = self.pick(i.a, where=self.may_step)
@@ -592,8 +593,8 @@ class _Model:
     # Backward
 
     def ran(self, roots: Sequence[_Tensor], *, keep: bool, inputs: Sequence[_Tensor] = ()) -> None:
-        whole = max(t.whole for t in roots) + 8
-        part = max(t.part for t in roots) + 1
+        whole = max(t.whole for t in roots) + 8 + self.doublings
+        part = max(t.part for t in roots) + 1 + self.doublings
         reached = self.reach([t.node for t in roots if t.node is not None])
         if not keep:
             for node in reached:
@@ -607,8 +608,7 @@ class _Model:
     def flags(self, i: Intention) -> dict[str, Param]:
         choice = i.c % 6
         allowed = self.modes[-1] or SECOND_ORDER_UNDER_NO_GRAD not in self.without
-        retained = any(t.family.retains_grad for t in self.tensors.values())
-        if choice == 3 and allowed and not self.has_kinks and not retained:
+        if choice == 3 and allowed and not self.has_kinks:
             self.has_second_order = True
             return {"create_graph": True}
         return {"retain_graph": True} if choice in (1, 5) else {}
@@ -642,10 +642,7 @@ class _Model:
             inputs = () if chosen is None else (chosen[0],)
         accepted = mistake != "shape" if "gradient" in params else y.size == 1
         if self.runs(y) and accepted:
-            into = [self.tensors[n] for n in inputs]
-            self.ran([y], keep=bool(flags), inputs=into)
-            for t in into:
-                t.family.retains_grad |= not t.is_leaf
+            self.ran([y], keep=bool(flags), inputs=[self.tensors[n] for n in inputs])
         return Action("backward", args=(name, *inputs), params=params)
 
     def may_be_stale(self, t: _Tensor) -> bool:
@@ -694,6 +691,58 @@ class _Model:
             # Which leaves the gradient depends on is not modelled: nobody goes backward from it on purpose.
             g.is_leaf = False
         return Action("grad", self.bind(g, i.d), (name, x_name), params)
+
+    # Hooks and copies
+
+    def hook(self, i: Intention) -> Action | None:
+        on = HOOKS[i.b % 8 % 5 % 4]
+        careless = i.d % 16 == 15
+        # PyTorch hands the hooks of a node with several outputs one gradient for each.
+        picked = self.pick(
+            i.a, where=lambda t: (careless or self.may_hook(t, on)) and (on == "tensor" or not t.one_of_several)
+        )
+        if picked is None:
+            return None
+        params: dict[str, Param] = {"on": on}
+        if on == "tensor" and i.c % 2 and self.doublings < 3 and not self.has_second_order:
+            params["factor"] = (2.0, -1.0, 0.5)[i.c % 3]
+            self.doublings += 1
+        self.hooks += self.may_hook(picked[1], on)
+        return Action("hook", args=(picked[0],), params=params)
+
+    def may_hook(self, t: _Tensor, on: str) -> bool:
+        if on == "accumulated":
+            return t.requires_grad and t.is_leaf
+        return t.requires_grad and (on == "tensor" or not t.is_leaf)
+
+    def unhook(self, i: Intention) -> Action | None:
+        if not self.hooks:
+            return None
+        self.hooks -= 1
+        return Action("unhook", params={"place": i.a % (self.hooks + 1)})
+
+    def unbind(self, i: Intention) -> Action | None:
+        picked = self.pick(i.a, where=lambda t: t.shape and t.size)
+        if picked is None:
+            return None
+        name, x = picked
+        y = self.viewed(x, x.shape[1:])
+        if y is None:
+            return None
+        y.plain, y.one_of_several = False, True
+        return Action("unbind", self.bind(y, i.d), (name,), {"place": i.c % x.shape[0]})
+
+    def deepcopy(self, i: Intention) -> Action | None:
+        careless = i.d % 16 == 15
+        picked = self.pick(i.a, where=lambda t: t.plain and not (t.is_view or t.expanded) and (t.is_leaf or careless))
+        if picked is None:
+            return None
+        name, x = picked
+        if not x.is_leaf:
+            return Action("deepcopy", f"t{self.made}", (name,))
+        y = _Tensor(x.shape, x.whole, x.part, x.requires_grad, _Node() if x.requires_grad else None, grad=x.grad)
+        y.family.protected = x.requires_grad
+        return Action("deepcopy", self.bind(y, i.d), (name,))
 
     # Modes
 

@@ -23,6 +23,7 @@ t2.backward()
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import re
@@ -216,6 +217,30 @@ def _assign_grad(a: Action) -> str:
     return f"{a.args[0]}.grad = {_literal_tensor(a.params['values'])}"
 
 
+def _hook(a: Action) -> str:
+    """Register a function that notes what it was called with; a tensor hook may also scale the gradient."""
+    name, on = a.args[0], _one_of(a, HOOKS, "on")
+    if on == "tensor":
+        factor = a.params.get("factor")
+        tail = "" if factor is None else f" or g * {factor!r}"
+        return f"hooks.append({name}.register_hook(lambda g: note({name!r}, g){tail}))"
+    if on == "accumulated":
+        register = f"{name}.register_post_accumulate_grad_hook"
+        return f"hooks.append({register}(lambda p: note('accumulated {name}', p.grad)))"
+    if on == "before_node":
+        return f"hooks.append({name}.grad_fn.register_prehook(lambda g: note('before {name}', *g)))"
+    return f"hooks.append({name}.grad_fn.register_hook(lambda given, taken: note('after {name}', *taken)))"
+
+
+def _place(a: Action) -> int:
+    place = a.params["place"]
+    if type(place) is not int:
+        raise ValueError(f"{a.kind}: place {place!r} is not an int")
+    return place
+
+
+HOOKS = ("tensor", "accumulated", "before_node", "after_node")
+
 KINDS: dict[str, Callable[[Action], str]] = {
     "leaf": _leaf,
     "unary": lambda a: f"{a.out} = torch.{_one_of(a, UNARY)}({a.args[0]})",
@@ -239,6 +264,10 @@ KINDS: dict[str, Callable[[Action], str]] = {
     "sgd_step": lambda a: f"with torch.no_grad(): {a.args[0]}.sub_({a.params['rate']!r} * {a.args[0]}.grad)",
     "enter": lambda a: f"modes.append(torch.{_one_of(a, MODES, 'mode')}()); modes[-1].__enter__()",
     "exit": lambda a: "modes.pop().__exit__(None, None, None)",
+    "hook": _hook,
+    "unhook": lambda a: f"hooks.pop({_place(a)}).remove()",
+    "unbind": lambda a: f"{a.out} = {a.args[0]}.unbind()[{_place(a)}]",
+    "deepcopy": lambda a: f"{a.out} = deepcopy({a.args[0]})",
     "alias": lambda a: f"{a.out} = {a.args[0]}",
     "drop": lambda a: f"del {a.args[0]}",
 }
@@ -263,6 +292,11 @@ PHRASES = {
     "detach_ of a view": r"Can't detach views in-place",
     "write to an expanded tensor": r"more than one element of the written-to tensor",
     "shapes do not broadcast": r"must match the size of tensor b|match the broadcast shape|number of sizes provided",
+    "view without recording": r"created in no_grad mode and (is being|its base)",
+    "one of several views": r"function that returns multiple views",
+    "hook without grad": r"cannot register a hook",
+    "hook of a non-leaf": r"post accumulate grad hooks cannot be registered on non-leaf",
+    "copy of a non-leaf": r"support the deepcopy protocol",
     "no grad yet": r"'?NoneType'?",
 }
 # Raised by a backward that has already run part of the graph, or (an unused input) all of it.
@@ -294,7 +328,7 @@ class TensorState:
     """Everything that is observed of one named tensor after an action.
 
     Attributes:
-        has_grad_fn: whether it has a node; the class of the error if asking for it is refused.
+        is_leaf, has_grad_fn: whether it has a node; the class of the error if asking for it is refused.
         version: writes to its storage since the name was bound.
         value, grad: nested tuples of Python numbers; `grad` is None where there is none.
     """
@@ -303,7 +337,7 @@ class TensorState:
     shape: tuple[int, ...]
     dtype: str
     requires_grad: bool
-    is_leaf: bool
+    is_leaf: bool | str
     has_grad_fn: bool | str
     retains_grad: bool
     version: int
@@ -323,6 +357,7 @@ class Snapshot:
         shared: pairs of buffers ("t0", "t1.grad") that overlap in memory.
         same: pairs of names that are bound to one object.
         grad_mode: whether ops are recorded.
+        calls: what hooks noted while the action ran, in order: a name and the gradients that they saw.
     """
 
     step: int
@@ -332,6 +367,7 @@ class Snapshot:
     shared: frozenset[tuple[str, str]]
     same: frozenset[tuple[str, str]]
     grad_mode: bool
+    calls: tuple[tuple[str, Any], ...] = ()
 
 
 def _tuples(array: Any) -> Any:
@@ -357,6 +393,20 @@ def _has_grad_fn(tensor: Any) -> bool | str:
         return type(error).__name__
 
 
+def _is_leaf(tensor: Any) -> bool | str:
+    try:
+        return bool(tensor.is_leaf)
+    except RuntimeError as error:
+        return type(error).__name__
+
+
+def _grad_of(tensor: Any) -> Any:
+    try:
+        return tensor.grad
+    except RuntimeError:  # of a view without history there is none
+        return None
+
+
 def _observe(
     step: int, statement: str, error: ErrorNote | None, names: Mapping[str, Any], births: dict[str, tuple[Any, int]]
 ) -> Snapshot:
@@ -365,7 +415,7 @@ def _observe(
     for name, tensor in tensors.items():
         if name not in births or births[name][0] is not tensor:
             births[name] = (tensor, tensor._version)
-        grad = tensor.grad
+        grad = _grad_of(tensor)
         buffers[name] = tensor.detach().numpy()
         if grad is not None:
             buffers[f"{name}.grad"] = grad.detach().numpy()
@@ -376,7 +426,7 @@ def _observe(
             requires_grad=tensor.requires_grad,
             # In this order: reading grad_fn may bring the history of a view up to date.
             has_grad_fn=_has_grad_fn(tensor),
-            is_leaf=tensor.is_leaf,
+            is_leaf=_is_leaf(tensor),
             retains_grad=bool(tensor.retains_grad),
             version=tensor._version - births[name][1],
             grad=None if grad is None else _tuples(buffers[f"{name}.grad"]),
@@ -385,7 +435,19 @@ def _observe(
     shared = (pair for pair in combinations(sorted(buffers), 2) if np.shares_memory(*(buffers[b] for b in pair)))
     same = (pair for pair in combinations(sorted(tensors), 2) if tensors[pair[0]] is tensors[pair[1]])
     grad_mode = names["torch"].is_grad_enabled()
-    return Snapshot(step, statement, error, states, frozenset(shared), frozenset(same), grad_mode)
+    calls = tuple(names["calls"])
+    names["calls"].clear()
+    return Snapshot(step, statement, error, states, frozenset(shared), frozenset(same), grad_mode, calls)
+
+
+def _helpers() -> dict[str, Any]:
+    """Return what statements call besides the framework."""
+    calls: list[tuple[str, Any]] = []
+
+    def note(name: str, *gradients: Any) -> None:
+        calls.append((name, tuple(None if g is None else _tuples(g.detach().numpy()) for g in gradients)))
+
+    return {"modes": [], "hooks": [], "calls": calls, "note": note, "deepcopy": copy.deepcopy}
 
 
 def replay(session: Session, torch_module: Any) -> list[Snapshot]:
@@ -394,7 +456,7 @@ def replay(session: Session, torch_module: Any) -> list[Snapshot]:
     An action that raises is part of what is observed: the session goes on. Grad mode is restored at the end. Warnings
     (a non-leaf's `.grad` is read, a graph holds itself) are not observed.
     """
-    names: dict[str, Any] = {"torch": torch_module, "modes": []}
+    names: dict[str, Any] = {"torch": torch_module, **_helpers()}
     births: dict[str, tuple[Any, int]] = {}
     snapshots = []
     with warnings.catch_warnings():
@@ -445,7 +507,7 @@ def _differences(a: Snapshot, b: Snapshot) -> Iterator[Difference]:
     errors = [None if s.error is None else (s.error.kind, s.error.phrase) for s in (a, b)]
     if errors[0] != errors[1]:
         yield difference("", "error", a.error, b.error)
-    for what in ("grad_mode", "same"):
+    for what in ("grad_mode", "same", "calls"):
         if getattr(a, what) != getattr(b, what):
             yield difference("", what, getattr(a, what), getattr(b, what))
     if a.tensors.keys() != b.tensors.keys():
@@ -557,7 +619,8 @@ def to_source(session: Session, framework: str) -> str:
     if framework not in MODULES:
         raise ValueError(f"framework: {framework!r} is not one of {', '.join(MODULES)}")
     statements = "\n".join(f"    {action.source!r}," for action in session.actions)
-    return f"""import warnings
+    return f"""import copy
+import warnings
 
 import {MODULES[framework]} as torch
 
@@ -565,7 +628,9 @@ warnings.simplefilter("ignore")
 STATEMENTS = [
 {statements}
 ]
-names = {{"torch": torch, "modes": []}}
+calls = []
+names = {{"torch": torch, "modes": [], "hooks": [], "deepcopy": copy.deepcopy}}
+names["note"] = lambda name, *gradients: calls.append((name, *(None if g is None else g.tolist() for g in gradients)))
 for statement in STATEMENTS:
     note = ""
     try:
@@ -573,6 +638,9 @@ for statement in STATEMENTS:
     except Exception as error:
         note = f"  # {{type(error).__name__}}: {{error}}"
     print(statement + note)
+    for call in calls:
+        print("    hook:", *call)
+    calls.clear()
     for name in [n for n in names if n[0] == "t" and n[1:].isdigit()]:
         t = names[name]
         grad = None if t.grad is None else t.grad.tolist()

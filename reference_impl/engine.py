@@ -33,6 +33,7 @@ from reference_impl.tensor import (
     Tensor,
     detached,
     is_out_of_reach,
+    refresh,
     rename,
     target_of,
     type_name,
@@ -91,12 +92,8 @@ def backward(
         wanted = _sequence(inputs, "inputs")
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        for i, x in enumerate(wanted):
-            if not x.requires_grad:
-                raise RuntimeError(f"One of the differentiated Tensors does not require grad (inputs[{i}])")
         for x in wanted:
-            if not x.is_leaf:
-                x.retain_grad()  # from now on; the sweep adds to its `.grad`
+            x.retain_grad()  # from now on, if it is no leaf; the sweep adds to its `.grad`
     if create_graph:
         _warn_of_cycles()
     sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=True)
@@ -242,6 +239,7 @@ def sweep(
     for root, seed in zip(roots, seeds, strict=True):
         target = target_of(root)
         pending[target] = pending[target] + seed if target in pending else seed
+    lone = target if len(roots) == 1 else None
     order = _reachable([t for t in pending if isinstance(t, Node)])
     goals: set[Target] | None = None
     runs: set[Target] | None = None
@@ -268,7 +266,7 @@ def sweep(
                 number = node.number
                 if saved is None or node._hooks is not None or anomaly.enabled:
                     if watched is None:
-                        watched = Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)
+                        watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
                     watched.run(node, ct)
                     continue
                 if runs is not None and goals is not None:
@@ -314,7 +312,7 @@ def sweep(
             number = -1
             if watched is not None or goals is not None or any(leaf._hooks is not None for leaf in pending):
                 if watched is None:
-                    watched = Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)
+                    watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
                 watched.settle(number)
             elif accumulate:
                 arrived, pending = pending, {}
@@ -323,7 +321,7 @@ def sweep(
                     _accumulate(leaf, ct, create_graph)
     except BaseException:
         # As in PyTorch, the leaves whose gradients were complete have got them.
-        (watched or Pass(order, pending, captured, goals, runs, accumulate, retain, create_graph)).settle(number)
+        (watched or Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)).settle(number)
         raise
     finally:
         mode.enabled = before
@@ -345,6 +343,7 @@ class Pass:
         "captured",
         "create_graph",
         "goals",
+        "lone",
         "number",
         "order",
         "pending",
@@ -360,6 +359,7 @@ class Pass:
         captured: dict[Target, Any],
         goals: set[Target] | None,
         runs: set[Target] | None,
+        lone: Target | None,
         accumulate: bool,
         retain: bool,
         create_graph: bool,
@@ -370,6 +370,7 @@ class Pass:
         self.captured = captured
         self.goals = goals
         self.runs = runs
+        self.lone = lone  # the root, if there is one only: PyTorch runs its tensor hooks whatever is asked for
         self.accumulate = accumulate
         self.retain = retain
         self.create_graph = create_graph
@@ -391,6 +392,8 @@ class Pass:
         self.settle(node.number)
         hooks = node._hooks
         runs = self.runs is None or node in self.runs
+        if not runs and self.goals is not None and node not in self.goals and node is not self.lone:
+            return
         if self.goals is not None and node in self.goals:
             self.captured[node] = ct  # what PyTorch gives for a node that runs: before its hooks
         with self:
@@ -470,6 +473,9 @@ class Pass:
             try:
                 if self.goals is None or leaf in self.goals:
                     self.arrive(leaf, ct)
+                elif leaf is self.lone and leaf._hooks is not None:
+                    with self:
+                        run_tensor_hooks(leaf._hooks.tensor, _wrap(ct))
             except BaseException:
                 self.pending.clear()  # nothing more arrives anywhere
                 raise
@@ -776,7 +782,9 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
             ct = Tensor(ct.array.astype(root.array.dtype))
         seeds.append(ct)
     for i, root in enumerate(roots):
-        if not root.requires_grad:
+        if root._view is not None:
+            refresh(root, asked=True)
+        if not root.requires_grad or is_out_of_reach(root):
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
     return seeds if create_graph else [s.array for s in seeds]
 

@@ -17,7 +17,9 @@ from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
 from reference_impl.tensor import (
+    JointNode,
     Node,
+    Output,
     Path,
     Tensor,
     View,
@@ -33,7 +35,7 @@ __all__ = ["IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base
 
 
 def check_writable(x: Tensor, *others: Any) -> None:
-    """Refuse a write that would falsify the graph.
+    """Refuse a write that would falsify the graph, and prepare x for one that would not.
 
     Args:
         x: what is to be written to.
@@ -56,6 +58,27 @@ def check_writable(x: Tensor, *others: Any) -> None:
         if x._requires_grad and x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     check_memory(x)
+    if mode.enabled and x._view is not None and x._node is not None:
+        x._node = _without_hooks(x._node, len(x._view.path or ()))
+
+
+def _without_hooks(node: Node, steps: int) -> Node:
+    """Return the nodes that lead from a base to its view, without their hooks, if there are any.
+
+    A write to a view becomes part of its base's history; the view as it was is no part of that, nor are hooks on it.
+    """
+    chain = [node]
+    while len(chain) < steps and isinstance(above := chain[-1].edges[0], Node):
+        chain.append(above)
+    if all(link._hooks is None for link in chain) or any(isinstance(link, (JointNode, Output)) for link in chain):
+        return node
+    copies: list[Node] = []
+    for link in reversed(chain):
+        edges = (copies[-1],) if copies else link.edges
+        copies.append(Node(link.primitive, edges, link.saved, link.versions, link.shapes, link.frees))
+        copies[-1].number = link.number
+    hand_over_retain(node, copies[-1])
+    return copies[-1]
 
 
 def check_memory(x: Tensor) -> None:

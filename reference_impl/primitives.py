@@ -623,7 +623,7 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
     inherited = False
     if not mode.enabled:
         kind = "inference" if mode.inference else "no_grad"
-        inherited = out._requires_grad = x.requires_grad
+        inherited = out._requires_grad = base._requires_grad
     out._view = View(base, None if kind or path is None else (*path, (p, params)), kind, x.storage.version, inherited)
 
 

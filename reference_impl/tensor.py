@@ -334,13 +334,14 @@ class Tensor:
     @property
     def grad_fn(self) -> Node | None:
         """The node that made this tensor; None for a leaf."""
-        refresh(self)
+        refresh(self, asked=True)
         node = self._node
         return node.of if isinstance(node, Output) else node
 
     @property
     def is_leaf(self) -> bool:
         """True if no node made it: the user did, or recording was off."""
+        refresh(self, asked=True)
         return self._node is None
 
     @property
@@ -352,7 +353,10 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """True if backward passes gradients to or through this tensor."""
-        return self._requires_grad or (self._view is not None and self._view.base._requires_grad)
+        view = self._view
+        if view is None:
+            return self._requires_grad
+        return (self._requires_grad and not view.inherited) or view.base._requires_grad
 
     @requires_grad.setter
     def requires_grad(self, flag: bool) -> None:
@@ -444,8 +448,8 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if self._node is not None and not self.retains_grad:
+            refresh(self, asked=True)
             retain = weakref.ref(self)
-            refresh(self)
             hooks_of(self._node).retain = hooks_of(self).retain = retain
 
     @property
@@ -683,7 +687,7 @@ Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
 
 def target_of(x: Tensor) -> Target:
     """Return where the cotangent of a tensor that requires grad goes: its node, or the leaf itself."""
-    refresh(x)
+    refresh(x, asked=True)
     return x if x._node is None else x._node
 
 
@@ -692,8 +696,12 @@ def is_out_of_reach(x: Tensor) -> bool:
     return x._node is None and x._view is not None and x._view.inherited
 
 
-def refresh(x: Tensor) -> None:
+def refresh(x: Tensor, *, asked: bool = False) -> None:
     """Bring a view's place in the graph up to date after in-place writes to its base or to another view of it.
+
+    Args:
+        x: any tensor.
+        asked: the user asked for its place; otherwise an op does, which needs it only if it is recorded.
 
     Raises:
         RuntimeError: the view's history cannot follow, since it was taken while nothing was recorded, or together with
@@ -708,7 +716,9 @@ def refresh(x: Tensor) -> None:
             x._requires_grad = view.inherited = base._requires_grad
         return
     if view.kind:
-        raise rewritten(x, "its base or another view of its base has been")
+        if asked or mode.enabled:
+            raise rewritten(x, "its base or another view of its base has been")
+        return
     from reference_impl.primitives import replay
 
     before, x._node = x._node, replay(base, view.path or ())

@@ -236,6 +236,11 @@ DEFECTS: dict[str, tuple[str, Mutant]] = {
     "retain_grad does nothing": ("retain_grad", lambda original: lambda self: None),
     "requires_grad_ ignores False": ("requires_grad_", lambda original: lambda self, flag: original(self, True)),
     "copy_ copies detached": ("copy_", lambda original: lambda self, other: original(self, other.data)),
+    "hooks are never called": ("register_hook", lambda original: lambda self, hook: original(self, lambda g: None)),
+    "what a hook returns is ignored": (
+        "register_hook",
+        lambda original: lambda self, hook: original(self, lambda g: (hook(g), None)[1]),
+    ),
     "sum keeps no dim": ("sum", lambda original: lambda self, dim=None, keepdim=False: original(self, dim)),
 }
 
@@ -264,6 +269,16 @@ def test_no_grad_that_does_nothing_is_caught(torch: Any, monkeypatch: pytest.Mon
     truth = replay(session, torch)
     monkeypatch.setattr(torch, "no_grad", torch.enable_grad)
     assert next(d.field for d in compare(truth, replay(session, torch))) == "grad_mode"
+
+
+def test_a_post_accumulate_hook_that_comes_too_early_is_caught(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = Action("hook", args=("t0",), params={"on": "accumulated"})
+    session = Session((LEAF, hook, SQUARE, SUM, BACKWARD))
+    truth = replay(session, torch)
+    assert truth[-1].calls == (("accumulated t0", ((2.0, 4.0),)),)
+    method = "register_post_accumulate_grad_hook"
+    monkeypatch.setattr(torch.Tensor, method, lambda self, hook: self.register_hook(lambda g: hook(self)))
+    assert [d.field for d in compare(truth, replay(session, torch))] == ["calls"]
 
 
 def test_a_failure_shrinks_to_the_actions_that_matter(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
