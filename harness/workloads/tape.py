@@ -182,16 +182,22 @@ def _rnn_inputs(size: int, dtype: str, rng: np.random.Generator) -> tuple[Input,
 
 
 def _rnn(T: Any, w: Any, u: Any, b: Any, tokens: Any, start: Any) -> Any:
-    h = start
+    h, total = start, start
     for t in range(tokens.shape[0]):
         h = T.tanh(T.matmul(w, h) + T.matmul(u, tokens[t]) + b)
-    return T.sum(T.square(h))
+        total = total + h
+    # Every state counts: the cotangent of the last alone would fade to subnormal numbers, which are slow to compute with.
+    return T.sum(T.square(total / tokens.shape[0]))
 
 
 def _rnn_jax(jax: Any, w: Any, u: Any, b: Any, tokens: Any, start: Any) -> Any:
     # A scan: unrolled, the loop would compile for minutes.
-    h, _ = jax.lax.scan(lambda h, token: (jax.numpy.tanh(w @ h + u @ token + b), None), start, tokens)
-    return (h * h).sum()
+    def step(carried: Any, token: Any) -> Any:
+        h = jax.numpy.tanh(w @ carried[0] + u @ token + b)
+        return (h, carried[1] + h), None
+
+    (_, total), _ = jax.lax.scan(step, (start, start), tokens)
+    return jax.numpy.square(total / tokens.shape[0]).sum()
 
 
 def _rnn_by_hand(w: Array, u: Array, b: Array, tokens: Array, start: Array) -> tuple[Array, PullBack]:
@@ -199,14 +205,16 @@ def _rnn_by_hand(w: Array, u: Array, b: Array, tokens: Array, start: Array) -> t
     states = [start]
     for drive in driven:
         states.append(np.tanh(w @ states[-1] + drive))
+    mean = (sum(states[1:]) + start) / len(tokens)
 
     def pull_back(ct: Array) -> tuple[Array, ...]:
         inner = np.empty_like(driven)
-        ct_h = 2 * ct * states[-1]
+        each = 2 * ct * mean / len(tokens)
+        ct_h = each
         for t in reversed(range(len(tokens))):
             h = states[t + 1]
             inner[t] = ct_h * (1 - h * h)
-            ct_h = inner[t] @ w
+            ct_h = inner[t] @ w + each
         return inner.T @ np.array(states[:-1]), inner.T @ tokens, inner.sum(axis=0)
 
-    return (states[-1] * states[-1]).sum(), pull_back
+    return (mean * mean).sum(), pull_back
