@@ -27,7 +27,7 @@ import numpy as np
 from harness import frontends
 from harness.cases import Array, Case, Outcome
 from harness.frontends import Answer, Subject, Traced, Untraceable
-from harness.gradient_points import Point, draw, nearby, simpler, widened
+from harness.gradient_points import Point, draw, halved, nearby, simpler, widened
 from harness.inference import infer
 from harness.judgement import (
     UNITS,
@@ -342,6 +342,8 @@ class _Check:
     notes: list[str] = field(default_factory=list)
     refused: int = 0
     script: str = ""
+    whole: tuple[Array, ...] | None = None
+    random: bool = False
 
     # asking, within the time
 
@@ -369,6 +371,8 @@ class _Check:
             claims = self.claims()
         except _OutOfTime as error:
             claims = [Claim("vjp", "inconclusive", str(error))]
+        if self.random:
+            self.notes.append("random numbers are drawn; every call got the same seed")
         if self.refused:
             self.notes.append(
                 f"{self.refused} drawn points were refused by the function (another shape, or no finite value)"
@@ -395,6 +399,9 @@ class _Check:
         value, vjp = _Tally("value"), _Tally("vjp")
         self.points(first, value, vjp)
         claims = [self.value_claim(value), vjp.claim()]
+        if not vjp.wrong and (text := self.whole_example()):
+            claims[1] = Claim("vjp", "wrong", text, proved=False)
+            return claims
         if vjp.wrong and vjp.wrong[0][1] is not None:
             self.script, small = self.shrunk(vjp.wrong[0][1])
             claims[1] = replace(claims[1], witness=small)
@@ -433,15 +440,55 @@ class _Check:
         floats = [v for v, flows in zip(answer.outcome.values, answer.live, strict=True) if flows]
         if not any(v.size for v in floats):
             return [Claim("vjp", "inconclusive", "the outputs have no elements")]
+        if not any(v.dtype.kind == "f" for v in floats):
+            return [Claim("vjp", "inconclusive", f"the outputs are {floats[0].dtype}, real numbers are wanted")]
         if not any(np.isfinite(v).any() for v in floats):
             return [Claim("vjp", "inconclusive", "the value at the example is not finite")]
+        text = agree_exactly(answer.outcome, self.run(native, None).outcome)
+        if text:
+            cause = "hidden state, or randomness that no seed of the framework governs"
+            return [Claim("vjp", "inconclusive", f"two calls at the example differ ({text}): {cause}")]
         wide = self.run(widened(native), None)
         if wide.outcome.failure is not None or not any(wide.live):
             self.dtype = "float32"
             self.notes.append(f"the function does not run in float64 ({_failure(wide)}); judged in float32")
         self.rounding = self.dtype
         self.leave_out()
+        self.cut_down()
         return None
+
+    def cut_down(self) -> None:
+        """Take a corner of a large example, if the function takes it; the whole is judged by estimates."""
+        whole = self.subject.arrays
+        while sum(x.size for x in self.subject.arrays) > LARGE:
+            for arrays in halved(self.subject.arrays, self.subject.arguments):
+                answer = self.run(widened(arrays, self.dtype), None)
+                if answer.outcome.failure is None and any(answer.live):
+                    alone = self.source is self.subject
+                    self.subject = replace(self.subject, arrays=arrays)  # type: ignore[type-var]  # a dataclass
+                    self.source = self.subject if alone else self.source
+                    self.whole = whole
+                    break
+            else:
+                return
+
+    def whole_example(self) -> str:
+        """Judge the whole of an example of which a corner was proved; return what is wrong."""
+        if self.whole is None or self.surrogate:
+            return ""
+        shapes = ", ".join(str(x.shape) for x in self.subject.arrays)
+        self.notes.append(
+            f"proved for a corner of the example, of shapes {shapes}; the whole agrees with finite differences"
+        )
+        arrays = widened(self.whole, self.dtype)
+        answer = self.run(arrays, None)
+        if answer.outcome.failure is not None:
+            return ""
+        verdict, _ = self.estimated(arrays, None, self.cotangents(answer.outcome.values, answer.live))
+        if verdict.kind != "disagree":
+            return ""
+        self.notes.pop()
+        return f"at the whole example: {verdict.reason}"
 
     def leave_out(self) -> None:
         """Ask no gradient of arguments that get none, unless the user asked for it."""
@@ -506,6 +553,7 @@ class _Check:
             raise
         except Exception as error:  # the function, or its spec, refuses the point
             raise _Refused(f"{type(error).__name__}: {error}") from error
+        self.random = self.random or traced.random
         if cotangents is None:
             shapes = [
                 np.zeros(s.shape, self.dtype if s.kind == "float" else s.kind) for s in _output_specs(traced.program)
@@ -552,6 +600,8 @@ class _Check:
                 f"the recorded function has {len(moving) + extra} differentiable arrays, the judged one {len(moving)}"
             )
         shapes = [s.shape for s in _output_specs(traced.program)]
+        if any(c is not None and c.shape != s for c, s in zip(cotangents, shapes, strict=False)):
+            raise _Refused(f"the shapes of the outputs are {shapes} here")
         got = [v.shape for v in answer.outcome.values] if answer.outcome.failure is None else shapes
         if shapes != got:
             raise Untraceable(f"the recorded function returns shapes {shapes}, the judged one {got}")
@@ -1023,6 +1073,7 @@ def replace_check(check: _Check, **changes: Any) -> _Check:
     return replace(check, notes=[], **changes)
 
 
+LARGE = 20_000  # elements beyond which a corner of the example is proved
 OPAQUE_POINTS = 5
 ELEMENTWISE = 40
 DIRECTIONS = 6

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.cases import Array
 from harness.frontends import Subject
 
-__all__ = ["Point", "draw", "nearby", "simpler", "widened"]
+__all__ = ["Point", "draw", "halved", "nearby", "simpler", "widened"]
 
 Floats = NDArray[np.float64]
 
@@ -80,6 +80,16 @@ def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> 
     yield Point("all equal", _each(base, wanted, lambda x: np.full(x.shape, x.flat[0] if x.size else 0.0)))
     yield Point("ones", _each(base, wanted, lambda x: np.ones(x.shape)))
     yield Point("near the example again", _each(base, wanted, lambda x: _jittered(x, rng)))
+
+
+def halved(arrays: Sequence[Array], arguments: int) -> Iterator[tuple[Array, ...]]:
+    """Yield corners of the arguments with one size halved, the largest first; sizes of parameters stay."""
+    frozen = {m for x in arrays[arguments:] for m in x.shape}
+    for size in sorted({m for x in arrays[:arguments] for m in x.shape if m > 1} - frozen, reverse=True):
+        cut = tuple(
+            x[tuple(slice(0, size // 2) if m == size else slice(None) for m in x.shape)] for x in arrays[:arguments]
+        )
+        yield (*cut, *arrays[arguments:])
 
 
 def simpler(arrays: Sequence[Array], wanted: Sequence[bool], arguments: int) -> Iterator[tuple[Array, ...]]:

@@ -107,6 +107,45 @@ def test_hang_ends_at_the_limit() -> None:
     assert "lasted longer than 0.2 s" in undecided(sleepy, torch.ones(3), call_seconds=0.2)
 
 
+def test_hidden_state_is_named() -> None:
+    import torch
+
+    calls: list[int] = []
+
+    def counting(x: Any) -> Any:
+        calls.append(1)
+        return x * len(calls)
+
+    assert "two calls at the example differ" in undecided(counting, torch.ones(3))
+
+
+def test_complex_output_is_named() -> None:
+    import torch
+
+    assert "real numbers are wanted" in undecided(torch.fft.rfft, torch.ones(3))
+
+
+def test_large_example_is_cut_and_the_whole_estimated() -> None:
+    import torch
+
+    class Large(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x.sin()
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * x.cos() * (1.0 if x.numel() < 50_000 else 1.001)
+
+    x = torch.linspace(-2, 2, 60_000, dtype=torch.float64)
+    with pytest.raises(WrongGradient, match="at the whole example"):
+        check_gradients(Large.apply, x, around=False)
+    report = check_gradients(torch.sin, x, around=False, only=[])
+    assert any("corner of the example" in n for n in report.notes)
+
+
 def test_gradcheck_takes_its_place() -> None:
     import torch
     from torch.autograd.gradcheck import GradcheckError
