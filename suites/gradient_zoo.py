@@ -264,6 +264,19 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
         def backward(ctx: Any, ct: Any) -> Any:
             return ct * ctx.saved_tensors[0].cosh()
 
+    class Narrow(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            if x.dtype != torch.float32:
+                raise TypeError("float32 only")
+            ctx.save_for_backward(x)
+            return torch.from_numpy(np.sin(x.detach().numpy())) * x
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * (x.cos() * x + x.sin())
+
     def safe_norm(ct: Any, x: Any) -> Any:
         n = x.norm()
         return ct * torch.where(n > 0, x / n, torch.zeros_like(x))
@@ -299,6 +312,7 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
             {"spec": lambda x: -0.5 * x},
         ),
         "a NumPy kernel": (Kernel.apply, (row,), {}),
+        "a NumPy kernel in float32 alone, in part": (Narrow.apply, (row.float(),), {}),
         "a NumPy kernel with its spec": (Kernel.apply, (x,), {"spec": torch.sinh}),
         "several outputs": (lambda x: (x.sin(), x.detach() * 2, x.sum()), (x,), {}),
         "a module": (
