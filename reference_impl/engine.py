@@ -254,6 +254,7 @@ def sweep(
     if detached:
         _mark_detached(order)
 
+    anomalous = anomaly.enabled
     before, mode.enabled = mode.enabled, create_graph and not mode.inference
     number = -1
     try:
@@ -264,7 +265,7 @@ def sweep(
                     continue
                 saved = node.saved
                 number = node.number
-                if saved is None or node._hooks is not None or anomaly.enabled:
+                if saved is None or node._hooks is not None or anomalous:
                     if watched is None:
                         watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
                     watched.run(node, ct)

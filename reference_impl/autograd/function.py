@@ -235,8 +235,10 @@ class FunctionCtx(JointNode):
     def _wrapped(self, index: int, y: Tensor, args: Sequence[Any], *, record: bool) -> Tensor:
         is_input, modified = _among(y, args), _among(y, self._dirty)
         if not record or _among(y, self._constants) or y.array.dtype.kind != "f":
+            if is_input and y.requires_grad:
+                return y.detach()  # which keeps the flag of the argument
             if is_input and not modified:
-                return y.detach() if y.requires_grad else _alias(y)
+                return _alias(y)
             if not is_input and y._requires_grad and y._view is None:
                 y.detach_()
             return y

@@ -344,6 +344,17 @@ def test_a_dirty_view_changes_its_base(torch_like: Any) -> None:
     assert_equal(x.grad, [6.0, 6.0, 3.0])
 
 
+@pytest.mark.catalogue("CF10", priority=3)
+def test_without_recording_a_dirty_leaf_comes_back_as_a_constant(torch_like: Any) -> None:
+    x = torch_like.ones(2, requires_grad=True)
+    with torch_like.no_grad():
+        y = overwriting(torch_like).apply(x)
+    assert y is not x
+    assert not y.requires_grad
+    assert_equal(x, [2.0, 2.0])
+    assert_equal(y, [2.0, 2.0])
+
+
 @pytest.mark.filterwarnings("ignore:ctx.mark_dirty")
 @pytest.mark.catalogue("CF10", priority=3)
 def test_a_dirty_leaf_and_a_dirty_input_that_is_not_returned_are_refused(torch_like: Any) -> None:

@@ -283,6 +283,14 @@ ROWS = [
         in_jax=lambda jax, x: jax.numpy.take_along_axis(x, jax.numpy.array([0, 0, 1]), 0),
         name="gather with repeats",
     ),
+    kink(
+        "KP97",
+        lambda m, x: (x > 0).double() * x,
+        [[0.0, 1.0, -1.0]],
+        [[0, 1, 0]],
+        in_jax=lambda jax, x: (x > 0) * x,
+        name="step times x",
+    ),
 ]
 
 
