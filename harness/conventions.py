@@ -12,9 +12,26 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reference_impl.ops.elementwise import abs_, clamp, eq, expm1, ge, gt, lt, maximum, pow_, square, where
+from reference_impl.ops.elementwise import (
+    abs_,
+    clamp,
+    eq,
+    exp,
+    expm1,
+    ge,
+    gt,
+    log,
+    log1p,
+    logical_or,
+    lt,
+    maximum,
+    pow_,
+    sign,
+    square,
+    where,
+)
 from reference_impl.ops.reductions import restore, sum_
-from reference_impl.ops.special import scaled
+from reference_impl.ops.special import i0e, i1e, scaled
 from reference_impl.primitives import replaced_rules
 
 __all__ = ["RULES", "following"]
@@ -73,6 +90,26 @@ def _jax_celu(ct: Any, x: Any, alpha: float) -> Any:
     return where(gt(x, 0.0), ct, ct * _exp_by_expm1(x / alpha))
 
 
+def _jax_i0(ct: Any, x: Any) -> Any:
+    """The rule of exp(|x|) i0e(x), whose terms cancel."""
+    ct = ct * exp(abs_(x))
+    return ct * (sign(x) * i0e(x)) + ct * (i1e(x) - sign(x) * i0e(x))
+
+
+def _jax_i1(ct: Any, x: Any) -> Any:
+    """The rule of exp(|x|) i1e(x), whose terms cancel."""
+    ct, y, at_0 = ct * exp(abs_(x)), i1e(x), eq(x, 0.0)
+    slope = where(at_0, 0.5, i0e(x) - sign(x) * y - y / where(at_0, 1.0, x))
+    return ct * (sign(x) * y) + ct * slope
+
+
+def _jax_logit(ct: Any, x: Any, eps: float | None) -> Any:
+    slope = ct / (x * (1 - x))
+    if eps is None:
+        return where(logical_or(lt(x, 0.0), gt(x, 1.0)), math.nan, slope)
+    return _jax_clamp(slope, x, eps, 1 - eps)
+
+
 Rule = Callable[..., Any]
 
 RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
@@ -87,6 +124,15 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "elu": _jax_elu,
         "selu": _jax_selu,
         "celu": _jax_celu,
+        "logit": _jax_logit,
+        "i0": _jax_i0,
+        "i1": _jax_i1,
+        "fmax": (lambda ct, a, b: where(gt(a, b), ct, 0.0), lambda ct, a, b: where(gt(a, b), 0.0, ct)),
+        "fmin": (lambda ct, a, b: where(lt(a, b), ct, 0.0), lambda ct, a, b: where(lt(a, b), 0.0, ct)),
+        "copysign": (lambda ct, a, b: _jax_abs(where(ge(b, 0.0), ct, -ct), a), lambda ct: ct * 0),
+        "log_ndtr": lambda ct, x, y: ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)"),
+        "xlogy": (lambda ct, b: ct * log(b), lambda ct, a, b: ct * a / b),
+        "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
     },
 }
 

@@ -65,7 +65,10 @@ STRUCTURAL: Final = (
 )
 
 # The derivative is 0 by definition: these are wrong only if something comes back.
-_ZERO_BY_DEFINITION: Final = {("sign", 0), ("overwrite", 0)}
+_ZERO_BY_DEFINITION: Final = {
+    *(("sign", 0), ("overwrite", 0), ("floor", 0), ("ceil", 0), ("trunc", 0), ("round", 0)),
+    ("copysign", 1),
+}
 # Both arguments have the same rule, so exchanging them changes nothing.
 _SYMMETRIC: Final = {"add"}
 

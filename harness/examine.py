@@ -83,7 +83,9 @@ def _not_estimable(case: Case, certificate: Certificate) -> str:
     return ""
 
 
-_DECISIONS = frozenset({"gt", "ge", "lt", "le", "eq", "ne", "atan2"})  # atan2 jumps at its cut
+_DECISIONS = frozenset(  # atan2 jumps at its cut, softplus at its threshold
+    "gt ge lt le eq ne atan2 softplus hardshrink threshold floor ceil trunc round frac fmod remainder copysign".split()
+)
 
 
 def _departures(backend: Engine) -> frozenset[str]:

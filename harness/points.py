@@ -32,6 +32,8 @@ DOMAIN_RANGES: Final[dict[str, tuple[float, float]]] = {
     "real": (-2.0, 2.0),
     "positive": (0.25, 2.0),
     "unit": (-1.0, 1.0),
+    "fraction": (0.05, 0.95),
+    "above one": (1.05, 3.0),
 }
 POINT_KINDS: Final = ("random", "edge")
 LAYOUTS: Final = ("dense", "repeated", "expanded", "transposed", "strided", "unused")
@@ -120,11 +122,23 @@ def _primals(program: Program, dtype: str, rng: np.random.Generator | None) -> t
 def _simple(domain: str, start: int, n: int, total: int) -> NDArray[np.float64]:
     """Elements start .. start+n-1 of a sequence of distinct short binary fractions inside the domain, without 0."""
     k = np.arange(start, start + n)
-    if domain == "positive":
-        return 1.0 + k / 2.0 ** math.ceil(math.log2(max(total, 1)))
+    if domain in ("positive", "above one"):
+        return (2.0 if domain == "above one" else 1.0) + k / 2.0 ** math.ceil(math.log2(max(total, 1)))
+    if domain == "fraction":
+        inner: NDArray[np.float64] = np.asarray(k + 1.0, np.float64) / 2.0 ** math.ceil(math.log2(total + 1))
+        return inner
     steps = 2.0 ** max(math.ceil(math.log2(max(total, 1) / 4)), 0)
     values: NDArray[np.float64] = (k // 2 + 1) / steps * np.where(k % 2 == 0, 1.0, -1.0)
     return values / 2.0 if domain == "unit" else values
+
+
+_START: Final = {"positive": 1.0, "fraction": 0.5, "above one": 1.0}
+_TINY: Final = {"fraction": (1e-30, 1.0 - 2.0**-20), "above one": (1.0 + 2.0**-20,)}
+_POOLS: Final = {
+    "positive": (1.0, 0.5, 2.0, 1.0),
+    "fraction": (0.5, 0.25, 0.75, 0.5),
+    "above one": (1.0, 1.5, 2.0, 2.0),
+}
 
 
 def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None) -> tuple[Array, ...]:
@@ -135,18 +149,19 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
     for i, spec in enumerate(program.inputs):
         n = math.prod(spec.shape)
         if spec.kind != "float" or rng is None:
-            start = 1.0 if spec.domain == "positive" else 0.0
+            start = _START.get(spec.domain, 0.0)
             whole: Array = np.full(n, start) if rng is None else rng.integers(-1, 2, n)
             arrays.append(whole.astype({"float": dtype, "int": "int64", "bool": "bool"}[spec.kind]).reshape(spec.shape))
             continue
-        positive = spec.domain == "positive"
-        pool = [1.0, 0.5, 2.0, 1.0] if positive else [0.0, -0.0, 1.0, -1.0, 0.0, 0.5, -0.5, 1.0]
+        positive = spec.domain in _POOLS
+        pool = list(_POOLS[spec.domain]) if positive else [0.0, -0.0, 1.0, -1.0, 0.0, 0.5, -0.5, 1.0]
         if not positive and spec.domain != "unit":
             pool += [2.0, -2.0, 3.0]
         if 13 <= flavour <= 14:
-            pool += [1e-30, float(info.tiny), *(() if positive else (-1e-30, float(info.smallest_subnormal)))]
+            smallest = float(info.smallest_subnormal)
+            pool += _TINY.get(spec.domain, (1e-30, float(info.tiny), *(() if positive else (-1e-30, smallest))))
         flat = rng.choice(np.array(pool), n)
-        if flavour == 15 and i == chosen and n and spec.domain != "unit":
+        if flavour == 15 and i == chosen and n and spec.domain not in ("unit", "fraction"):
             flat[int(rng.integers(n))] = 1e30 if dtype == "float32" else 1e300
         arrays.append(flat.astype(dtype).reshape(spec.shape))
     return tuple(arrays)

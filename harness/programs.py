@@ -49,8 +49,9 @@ class Spec:
 
     Attributes:
         kind: "float", "int" or "bool".
-        domain: of a float input, "real" (about -2 to 2), "positive" (about 1/4 to 2) or "unit" (-1 to 1): where primals
-            are drawn from, so that the log of an input is seldom the log of a negative number. It binds nobody.
+        domain: of a float input, "real" (about -2 to 2), "positive" (about 1/4 to 2), "unit" (-1 to 1), "fraction" (0 to 1)
+            or "above one" (1 to 3): where primals are drawn from, so that the log of an input is seldom the log of a
+            negative number. It binds nobody.
     """
 
     shape: tuple[int, ...]

@@ -365,13 +365,14 @@ _ACTIVATIONS: Final = (
     "leaky_relu elu selu celu gelu silu mish softplus softsign logsigmoid tanhshrink softshrink hardshrink hardtanh "
     "relu6 hardsigmoid hardswish threshold prelu glu"
 ).split()
-_SPECIAL: Final = "erf ndtr".split()
+_SPECIAL: Final = "erf erfc erfcx erfinv ndtr log_ndtr i0 i1 i0e i1e entr sinc xlogy xlog1py logit digamma exp2".split()
 
 
 def _torch_spelling() -> dict[str, Speller]:
     table = {op: _call(f"torch.{op}") for op in OPS}
     table |= {op: _call(f"torch.nn.functional.{op}") for op in _ACTIVATIONS}
     table |= {op: _call(f"torch.special.{op}") for op in _SPECIAL}
+    table["polygamma"] = _polygamma("torch.polygamma")
     table |= _operators()
     indices = "torch.tensor({}, dtype=torch.int64)"
     return table | {
@@ -472,6 +473,40 @@ def _jax_activations() -> dict[str, Speller]:
     }
 
 
+def _polygamma(function: str) -> Speller:
+    return lambda args, params, specs: f"{function}({params['n']}, {args[0]})"
+
+
+def _jax_special() -> dict[str, Speller]:
+    in_scipy = "erf erfc erfinv ndtr log_ndtr digamma i0 i1 i0e i1e entr xlogy xlog1py".split()
+    table: dict[str, Speller] = {op: _call(f"jax.scipy.special.{op}") for op in in_scipy}
+    in_numpy = (
+        "sinc log2 log10 exp2 deg2rad rad2deg floor ceil trunc round hypot logaddexp2 copysign fmax fmin fmod remainder"
+    )
+    table |= {op: _call(f"jnp.{op}") for op in in_numpy.split()}
+    table |= {op: _call(f"jnp.arc{op[1:]}") for op in ("asin", "acos", "asinh", "acosh", "atanh")}
+
+    def logit(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
+        eps = params.get("eps")
+        x = args[0] if eps is None else f"jnp.clip({args[0]}, {eps!r}, {1 - float(str(eps))!r})"
+        return f"jax.scipy.special.logit({x})"
+
+    def added(product: str) -> Speller:
+        return lambda args, params, specs: (
+            f"{args[0]} + {_plain(params.get('value', 1))} * {args[1]} {product} {args[2]}"
+        )
+
+    return table | {
+        "lgamma": _call("jax.scipy.special.gammaln"),
+        "polygamma": _polygamma("jax.scipy.special.polygamma"),
+        "logit": logit,
+        "frac": _written("{x} - jnp.trunc({x})"),
+        "lerp": lambda args, params, specs: f"{args[0]} + {args[2]} * ({args[1]} - {args[0]})",
+        "addcmul": added("*"),
+        "addcdiv": added("/"),
+    }
+
+
 def _jax_spelling() -> dict[str, Speller]:
     same = [
         "abs",
@@ -496,7 +531,7 @@ def _jax_spelling() -> dict[str, Speller]:
     table: dict[str, Speller] = {op: _call(f"jnp.{op}") for op in [*same, "where", "dot", "outer"]}
     table |= _operators()
     table |= _jax_activations()
-    table |= {op: _call(f"jax.scipy.special.{op}") for op in ("erf", "ndtr")}
+    table |= _jax_special()
     reduced = {"dim": "axis", "keepdim": "keepdims"}
     for op in ("sum", "mean", "amax", "amin", "prod"):
         table[op] = _call(f"jnp.{op}", **reduced)

@@ -9,11 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference_impl.dtypes import DType, from_numpy_dtype, get_default_dtype
+from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
-from reference_impl.ops import contraction, elementwise, indexing, movement, reductions
+from reference_impl.ops import contraction, elementwise, indexing, movement, reductions, rounding, special
 from reference_impl.ops.activations import celu, hardshrink, selu
-from reference_impl.ops.special import erf
+from reference_impl.ops.rounding import ceil, copysign, floor, fmax, fmin, fmod, remainder, trunc
+from reference_impl.ops.special import (
+    digamma,
+    erf,
+    erfc,
+    erfinv,
+    i0,
+    lgamma,
+    logit,
+    sinc,
+    xlogy,
+    scaled,
+)
+from reference_impl.ops.transcendental import acos, acosh, asin, asinh, atanh, exp2, hypot, log2, log10, logaddexp2
 from reference_impl.ops.contraction import dot, matmul, outer
 from reference_impl.ops.elementwise import (
     atan,
@@ -60,45 +73,73 @@ __all__ = [
     "ValuesIndices",
     "abs",
     "absolute",
+    "acos",
+    "acosh",
     "add",
+    "addcdiv",
+    "addcmul",
     "all",
     "allclose",
     "amax",
     "amin",
     "any",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
     "arctan",
     "arctan2",
+    "arctanh",
     "argmax",
     "argmin",
+    "asin",
+    "asinh",
     "atan",
     "atan2",
+    "atanh",
     "broadcast_to",
     "cat",
+    "ceil",
     "celu",
     "chunk",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
     "clone",
     "concat",
     "concatenate",
     "contiguous",
+    "copysign",
     "cos",
     "cosh",
     "cumsum",
+    "deg2rad",
     "detach",
+    "digamma",
     "div",
     "divide",
     "dot",
     "eq",
     "equal",
     "erf",
+    "erfc",
+    "erfinv",
     "exp",
+    "exp2",
     "expand",
     "expand_as",
     "expm1",
+    "fix",
     "flatten",
     "flip",
+    "float_power",
     "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "frac",
     "gather",
     "ge",
     "getitem",
@@ -106,21 +147,34 @@ __all__ = [
     "greater_equal",
     "gt",
     "hardshrink",
+    "heaviside",
+    "hypot",
+    "i0",
     "index_select",
     "is_tensor",
+    "isclose",
     "isfinite",
     "isinf",
     "isnan",
+    "isneginf",
+    "isposinf",
+    "ldexp",
     "le",
+    "lerp",
     "less",
     "less_equal",
+    "lgamma",
     "log",
     "log1p",
+    "log2",
+    "log10",
     "log_softmax",
     "logaddexp",
+    "logaddexp2",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logit",
     "logsumexp",
     "lt",
     "matmul",
@@ -133,6 +187,7 @@ __all__ = [
     "mul",
     "multiply",
     "mv",
+    "nan_to_num",
     "narrow",
     "ne",
     "neg",
@@ -142,19 +197,28 @@ __all__ = [
     "numel",
     "outer",
     "permute",
+    "polygamma",
+    "positive",
     "pow",
     "prelu",
     "prod",
+    "rad2deg",
     "reciprocal",
     "relu",
+    "remainder",
     "reshape",
     "result_type",
+    "round",
     "rsqrt",
+    "rsub",
     "select",
     "selu",
+    "sgn",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
+    "sinc",
     "sinh",
     "softmax",
     "split",
@@ -177,19 +241,23 @@ __all__ = [
     "tril",
     "triu",
     "true_divide",
+    "trunc",
     "unbind",
     "unsqueeze",
     "var",
     "vector_norm",
     "view",
     "where",
+    "xlogy",
 ]
 
 abs = elementwise.abs_
-div = divide = true_divide = elementwise.div
+true_divide = elementwise.div
 multiply, negative, absolute = mul, neg, abs
 greater, less, greater_equal, less_equal, not_equal = gt, lt, ge, le, ne
 arctan, arctan2 = atan, atan2
+arcsin, arccos, arcsinh, arccosh, arctanh = asin, acos, asinh, acosh, atanh
+fix = trunc
 swapaxes = transpose
 
 
@@ -231,20 +299,216 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         if min is not None:
-            input = where(lt(input, min), min, input)
-        return input if max is None else where(gt(input, max), max, input)
+            input = where(_beyond(lt(input, min), min), min, input)
+        return input if max is None else where(_beyond(gt(input, max), max), max, input)
     if input.array.dtype.kind != "f" and (type(min) is float or type(max) is float):
         input = to(input, get_default_dtype())
     return elementwise.clamp(input, min=min, max=max)
 
 
+def _beyond(found: Tensor, bound: Any) -> Tensor:
+    """Where the bound takes over: a bound that is nan does everywhere."""
+    out: Tensor = logical_or(found, ne(bound, bound)) if isinstance(bound, Tensor) else found
+    return out
+
+
 clip = clamp
 
 
-def floor(input: Tensor) -> Tensor:
-    """The largest integer not above; gradient 0."""
-    out: Tensor = elementwise.overwrite(input, Tensor(np.floor(input.array)))
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, or the nearest number of that many decimals; the even one of two; gradient 0."""
+    if decimals == 0:
+        return rounding.round_(input)  # type: ignore[no-any-return]
+    scale = 10.0 ** builtins.abs(decimals)
+    up, down = (mul, elementwise.div) if decimals > 0 else (elementwise.div, mul)
+    out: Tensor = down(rounding.round_(up(input, scale)), scale)
     return out
+
+
+def frac(input: Tensor) -> Tensor:
+    """What `trunc` leaves; gradient 1."""
+    out: Tensor = elementwise.sub(input, trunc(input))
+    return out
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """input / other; with a rounding mode, "trunc" or "floor", rounded to an integer, with gradient 0.
+
+    Raises:
+        RuntimeError: the rounding mode is another one.
+    """
+    if rounding_mode is None:
+        return elementwise.div(input, other)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
+    whole = _integers_only(input, other)
+    if rounding_mode == "floor" and whole is not None:
+        return Tensor(np.floor_divide(*whole))
+    quotient = (trunc if rounding_mode == "trunc" else floor)(elementwise.div(input, other))
+    return quotient if whole is None else to(quotient, result_type(input, other))
+
+
+divide = div
+
+
+def _integers_only(a: Any, b: Any) -> tuple[Any, Any] | None:
+    arrays = tuple(np.asarray(x.array if isinstance(x, Tensor) else x) for x in (a, b))
+    return None if builtins.any(x.dtype.kind == "f" for x in arrays) else (arrays[0], arrays[1])
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """The floor of input / other; a constant, since PyTorch has no derivative for it."""
+    x, y = (v.detach() if isinstance(v, Tensor) else v for v in (input, other))
+    return div(x, y, rounding_mode="floor")
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """other - alpha * input."""
+    return sub(other, input, alpha=alpha)
+
+
+def positive(input: Tensor) -> Tensor:
+    """The input itself.
+
+    Raises:
+        RuntimeError: it is a bool.
+    """
+    if input.array.dtype.kind == "b":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def sgn(input: Tensor) -> Tensor:
+    """The sign, as `sign` gives it: the two differ for complex numbers only."""
+    out: Tensor = sign(input)
+    return out
+
+
+def signbit(input: Tensor) -> Tensor:
+    """True where the sign is minus, that of -0 included."""
+    return Tensor(np.signbit(input.array))
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees in radians."""
+    out: Tensor = scaled(input, by="pi/180")
+    return out
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians in degrees."""
+    out: Tensor = scaled(input, by="180/pi")
+    return out
+
+
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """input + weight * (end - input), from the side of `end` where the weight is 1/2 or more, so that 1 gives `end`."""
+    step = elementwise.sub(end, input)
+    if isinstance(weight, Tensor):
+        from_end = elementwise.sub(end, mul(step, elementwise.sub(1.0, weight)))
+        out: Tensor = elementwise.where(lt(abs(weight), 0.5), elementwise.add(input, mul(weight, step)), from_end)
+        return out
+    if builtins.abs(weight) < 0.5:
+        out = elementwise.add(input, mul(step, weight))
+    else:
+        out = elementwise.sub(end, mul(step, 1 - weight))
+    return out
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value * tensor1 * tensor2."""
+    out: Tensor = elementwise.add(input, mul(tensor1 if value == 1 else mul(tensor1, value), tensor2))
+    return out
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+    """input + value * tensor1 / tensor2."""
+    out: Tensor = elementwise.add(input, elementwise.div(tensor1 if value == 1 else mul(tensor1, value), tensor2))
+    return out
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The derivative of order n of `digamma`.
+
+    Raises:
+        RuntimeError: n is negative.
+    """
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    out: Tensor = special.polygamma(input, n=n)
+    return out
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """Input times 2 to the other."""
+    out: Tensor = mul(input, pow(2.0, other if other.array.dtype.kind == "f" else to(other, get_default_dtype())))
+    return out
+
+
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """Input to the power exponent, in float64."""
+    base, power = (to(v, float64) if isinstance(v, Tensor) else v for v in (input, exponent))
+    out: Tensor = pow(base, power)
+    return out
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, a value at 0; a constant, since PyTorch has no derivative for it.
+
+    Raises:
+        RuntimeError: the two have different dtypes.
+    """
+    if input.array.dtype != values.array.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return Tensor(np.asarray(np.heaviside(input.array, values.array)).astype(input.array.dtype))
+
+
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """Nan and infinities replaced by numbers, by default 0 and the largest of the dtype; gradient 0 there.
+
+    Args:
+        input: the tensor.
+        nan: what nan becomes.
+        posinf: what inf becomes; by default the largest number of the dtype.
+        neginf: what -inf becomes; by default the smallest.
+    """
+    if input.array.dtype.kind != "f":
+        return input
+    numbers = np.nan_to_num(input.array, nan=nan, posinf=posinf, neginf=neginf)
+    out: Tensor = elementwise.where(isfinite(input), input, Tensor(numbers))
+    return out
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Input, and at least min."""
+    out: Tensor = clamp(input, min=min)
+    return out
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Input, and at most max."""
+    out: Tensor = clamp(input, max=max)
+    return out
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """True where an element is inf."""
+    return Tensor(np.asarray(np.equal(input.array, np.inf)))
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """True where an element is -inf."""
+    return Tensor(np.asarray(np.equal(input.array, -np.inf)))
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """True where two elements differ by at most atol + rtol * abs(other): PyTorch's function, for its users."""
+    a, b = input.array, other.array
+    with np.errstate(invalid="ignore"):
+        near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b)) | (a == b)
+    return Tensor(np.asarray(near | (equal_nan & np.isnan(a) & np.isnan(b))))
 
 
 def isnan(input: Tensor) -> Tensor:

@@ -32,7 +32,14 @@ METHODS = (
         "select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim"
     ).split(),
     *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
-    *("erf hardshrink prelu").split(),
+    *(
+        "acos acosh addcdiv addcmul arccos arccosh arcsin arcsinh arctan arctanh asin asinh atanh ceil clamp_max"
+    ).split(),
+    *(
+        "clamp_min copysign deg2rad digamma erf erfc erfinv exp2 fix float_power floor_divide fmax fmin fmod frac"
+    ).split(),
+    *("hardshrink heaviside hypot i0 isclose isneginf isposinf ldexp lerp lgamma log10 log2 logaddexp2 logit").split(),
+    *("nan_to_num positive prelu rad2deg remainder round sgn signbit sinc trunc xlogy").split(),
 )
 
 PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross dist inner kron vdot".split()
@@ -118,15 +125,19 @@ def _install() -> None:
         "add": elementwise.add,
         "sub": elementwise.sub,
         "mul": elementwise.mul,
-        "truediv": F.div,
+        "truediv": elementwise.div,
     }.items():
         setattr(Tensor, f"__{name}__", _elementwise_operator(function))
-    for name, function in {"sub": F.sub, "truediv": F.div}.items():
+    for name, function in {"sub": F.sub, "truediv": elementwise.div}.items():
         setattr(Tensor, f"__r{name}__", _reflected(function))
-    for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
-        setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
-    for name, function in {"pow": F.pow, "matmul": F.matmul}.items():
+    for name, function in {
+        "pow": F.pow,
+        "matmul": F.matmul,
+        "mod": F.remainder,
+        "floordiv": F.floor_divide,
+    }.items():
         setattr(Tensor, f"__{name}__", _operator(function))
+        setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):

@@ -7,7 +7,55 @@ tensor([0., 0.])
 
 from __future__ import annotations
 
-from reference_impl.functions import erf, expm1, log1p, log_softmax, logsumexp, softmax
-from reference_impl.ops.special import ndtr
+from reference_impl.functions import (
+    digamma,
+    erf,
+    erfc,
+    erfinv,
+    exp2,
+    expm1,
+    i0,
+    log1p,
+    log_softmax,
+    logit,
+    logsumexp,
+    polygamma,
+    round,
+    sigmoid,
+    sinc,
+    softmax,
+    xlogy,
+)
+from reference_impl.ops.special import entr, erfcx, i0e, i1, i1e, lgamma, log_ndtr, ndtr, xlog1py
 
-__all__ = ["erf", "expm1", "log1p", "log_softmax", "logsumexp", "ndtr", "softmax"]
+expit, gammaln, psi = sigmoid, lgamma, digamma
+
+__all__ = [
+    "digamma",
+    "entr",
+    "erf",
+    "erfc",
+    "erfcx",
+    "erfinv",
+    "exp2",
+    "expit",
+    "expm1",
+    "gammaln",
+    "i0",
+    "i0e",
+    "i1",
+    "i1e",
+    "log1p",
+    "log_ndtr",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "ndtr",
+    "polygamma",
+    "psi",
+    "round",
+    "sinc",
+    "softmax",
+    "xlog1py",
+    "xlogy",
+]

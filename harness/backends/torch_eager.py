@@ -57,7 +57,11 @@ _ACTIVATIONS = (
     "leaky_relu elu selu celu gelu silu mish softplus softsign logsigmoid tanhshrink softshrink hardshrink hardtanh "
     "relu6 hardsigmoid hardswish threshold prelu glu"
 )
-_SPECIAL = "erf ndtr"
+_SPECIAL = "erf erfc erfcx erfinv ndtr log_ndtr i0 i1 i0e i1e entr sinc xlogy xlog1py logit digamma exp2"
+_MORE = (
+    "lgamma asin acos asinh acosh atanh log2 log10 deg2rad rad2deg floor ceil trunc round frac hypot logaddexp2 copysign "
+    "fmax fmin fmod remainder lerp addcmul addcdiv"
+)
 
 
 def _with_classes(loss: Any, x: Any, *, target: Any, **params: Any) -> Any:
@@ -89,6 +93,8 @@ _LINALG = {
 OPS: dict[str, Callable[..., Any]] = {
     **{name: getattr(torch.nn.functional, name) for name in _ACTIVATIONS.split()},
     **{name: getattr(torch.special, name) for name in _SPECIAL.split()},
+    **{name: getattr(torch, name) for name in _MORE.split()},
+    "polygamma": lambda x, *, n: torch.polygamma(n, x),
     "neg": torch.neg,
     "abs": torch.abs,
     "sign": torch.sign,
@@ -214,6 +220,35 @@ CONVENTIONS: dict[str, str] = {
     "threshold": "at [0, 0.5, 1]: [0, 0, 1]",
     "softsign": "at [-1, 0, 1]: [0.25, 1, 0.25]",
     "prelu": "at [-1, 0, -0, 1]; [0.25]: [0.25, 0.25, 0.25, 1]; [-1]",
+    "asin": "at [-1, 1]: [inf, inf]",
+    "acos": "at [-1, 1]: [-inf, -inf]",
+    "acosh": "at [1]: [inf]",
+    "atanh": "at [-1, 1]: [inf, inf]",
+    "erfinv": "at [-1, 1]: [inf, inf]",
+    "log2": "at [0, 1]: [inf, 1.4427]",
+    "hypot": "at [0]; [0]: [nan]; [nan]",
+    "floor": "at [0.5, 1]: [0, 0]",
+    "ceil": "at [0.5, 1]: [0, 0]",
+    "trunc": "at [0.5, 1]: [0, 0]",
+    "round": "at [0.5, 1.5]: [0, 0]",
+    "frac": "at [0.5, 1]: [1, 1]",
+    "fmod": "at [3, -3, 4]; [2, 2, 2]: [1, 1, 1]; [-1, 1, -2]",
+    "remainder": "at [3, -3, 4]; [2, 2, 2]: [1, 1, 1]; [-1, 2, -2]",
+    "copysign": "at [0, -0, -2]; [1, 1, 1]: [0, 0, -1]; [0, 0, 0]",
+    "fmax": "at [1, 1]; [1, 2]: [1, 0]; [0, 1]",
+    "fmin": "at [1, 2]; [1, 1]: [1, 0]; [0, 1]",
+    "xlogy": "at [0, 0]; [0, 1]: [0, 0]; [nan, 0]",
+    "xlog1py": "at [0, 0]; [-1, 1]: [0, 0.693147]; [nan, 0]",
+    "entr": "at [0, 1]: [inf, -1]",
+    "logit": "at [0, 1]: [inf, inf]",
+    "logit with eps": "at [0, 0.125, 0.875, 1]: [0, 9.14286, 9.14286, 0]",
+    "sinc": "at [0]: [0]",
+    "i0e": "at [0]: [0]",
+    "i1": "at [0]: [0.5]",
+    "i1e": "at [0]: [0.5]",
+    "lgamma": "at [0]: [-inf]",
+    "digamma": "at [0]: [inf]",
+    "log_ndtr": "at [0]: [0.797885]",
 }
 
 

@@ -415,6 +415,28 @@ def _products_within(name: str) -> Callable[[tuple[Any, ...], Mapping[str, Any],
     return lambda args, params, largest, eta: arb(0, _products(name, args) * eta)
 
 
+def _quotient_in_range(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    """A remainder is found from a quotient."""
+    a, b = np.broadcast_arrays(_magnitude(args[0]).cells, _ball(args[1]).cells)
+    pairs = zip(a.ravel().tolist(), b.ravel().tolist(), strict=True)
+    return filled(a.shape, [arb(0) if p / abs(q) < largest else _INFINITE for p, q in pairs])
+
+
+def _exponential_in_range(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    x = _magnitude(args[0])
+    return filled(x.shape, [arb(0) if c < largest.log() else _INFINITE for c in x.cells.ravel().tolist()])
+
+
+def _as_measured(limit: float) -> Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]:
+    """The kernel was measured between 0 and a limit alone."""
+
+    def within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+        x = _ball(args[0])
+        return filled(x.shape, [arb(0) if c > 0 and c < limit else _INFINITE for c in x.cells.ravel().tolist()])
+
+    return within
+
+
 _ONE = arb(1)
 _CONTRACTIONS = ("matmul", "dot", "convolution", "convolution_input", "convolution_weight")
 _WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], Any]] = {
@@ -424,4 +446,10 @@ _WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], An
     "gelu": _multiplied(2.0),
     "hardswish": _multiplied(6.0),
     **{name: _products_within(name) for name in _CONTRACTIONS},
+    "sinc": _multiplied(4.0),
+    "fmod": _quotient_in_range,
+    "remainder": _quotient_in_range,
+    **dict.fromkeys(("i0", "i1"), _exponential_in_range),
+    **dict.fromkeys(("lgamma", "digamma"), _as_measured(math.inf)),
+    "polygamma": _as_measured(1e6),
 }

@@ -29,7 +29,7 @@ from harness.backends import Engine
 from harness.cases import Array, Case
 from harness.kernels import KINDS, SCHEMA, TABLE, Declared
 from harness.oracles.balls import Undecidable
-from harness.oracles.families import activations, special
+from harness.oracles.families import activations, rounding, special, transcendental
 from harness.oracles.series import series_length
 from harness.programs import Instr, Param, Program, Scalar, Spec
 
@@ -54,9 +54,9 @@ MOSTLY_RELATIVE = 16.0  # a kernel with a larger relative error is declared with
 MARGIN = 2.0  # declared = ceil(MARGIN * measured), at least 1
 
 # Ops that are 0 along curves between the floating-point numbers: a relative error says nothing there, however it measured.
-CROSSES_ZERO = frozenset({"logaddexp"})
+CROSSES_ZERO = frozenset({"logaddexp", "logaddexp2", "digamma", "lgamma"})
 # A factor of the result leaves the normal range while the result, this many times larger, is in it still.
-UNDERFLOWS_EARLY = {"silu": 2.0**10, "mish": 2.0**10}
+UNDERFLOWS_EARLY = {"silu": 2.0**10, "mish": 2.0**10, "asin": 2.0, "remainder": 4.0}
 # IEEE 754 rounds these correctly. Of any other kernel a largest error of 1 was merely not exceeded at the points drawn.
 IEEE_OPS = frozenset({"add", "sub", "mul", "div", "sqrt", "square", "reciprocal"})
 
@@ -135,23 +135,38 @@ EXACT: dict[str, tuple[Exact, tuple[Exact, ...]]] = {
 }
 
 
-def _slope_of(series: Exact) -> Exact:
-    """The derivative of a function of one number by its series; nan at a kink."""
+def _slope_of(series: Exact, argument: int = 0) -> Exact:
+    """The derivative of a function of one or two numbers by its series; nan at a kink."""
 
-    def slope(x: Any, **params: Any) -> Any:
+    def slope(*xs: Any, **params: Any) -> Any:
         try:
             with series_length(2):
-                return series(arb_series([x, 1]), **params)[1]
+                return series(*(arb_series([x, int(i == argument)]) for i, x in enumerate(xs)), **params)[1]
         except Undecidable:
             return arb.nan()
 
     return slope
 
 
-for _family in (activations, special):
-    EXACT |= {
-        op: (cell, (_slope_of(_family.ON_SERIES[op]),)) for op, cell in _family.ON_BALLS.items() if op != "scaled"
-    }
+def _decided(cell: Exact) -> Exact:
+    """The function; nan where it is not certain on which side of a jump its argument lies."""
+
+    def value(*xs: Any, **params: Any) -> Any:
+        try:
+            return cell(*xs, **params)
+        except Undecidable:
+            return arb.nan()
+
+    return value
+
+
+for _family in (activations, special, transcendental, rounding):
+    for _op, _cell in _family.ON_BALLS.items():
+        if _op != "scaled":
+            EXACT[_op] = (_decided(_cell), (_slope_of(_family.ON_SERIES[_op]),))
+for _with_pairs in (special, transcendental, rounding):
+    for _op, _cell in _with_pairs.PAIRS_ON_BALLS.items():
+        EXACT[_op] = (_decided(_cell), tuple(_slope_of(_with_pairs.PAIRS_ON_SERIES[_op], i) for i in (0, 1)))
 
 # The parameters with which an op is measured; those of the others have no influence, or they have none.
 PARAMS: dict[str, tuple[dict[str, Param], ...]] = {
@@ -161,6 +176,8 @@ PARAMS: dict[str, tuple[dict[str, Param], ...]] = {
     "gelu": ({}, {"approximate": "tanh"}),
     "softplus": ({}, {"beta": 2.0}, {"beta": 0.7, "threshold": 40.0}),
     "softshrink": ({}, {"lambd": 0.3}),
+    "logit": ({}, {"eps": 0.01}),
+    "polygamma": ({"n": 1}, {"n": 2}),
 }
 
 
@@ -257,12 +274,34 @@ def _spread(rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.floa
     return sizes * signs
 
 
+# In the place of the tails: where the function is small or near its limits.
+_SPECIAL_POINTS: dict[str, Callable[[np.random.Generator, NDArray[np.float64]], NDArray[np.float64]]] = {
+    "lgamma": lambda rng, tiny: 2.0 + tiny,
+    "digamma": lambda rng, tiny: 1.4616321449683622 * (1.0 + tiny),
+    "polygamma": lambda rng, tiny: rng.uniform(0.0, 40.0, tiny.size),
+    "sinc": lambda rng, tiny: rng.integers(-20, 20, tiny.size) + tiny,
+    "logit": lambda rng, tiny: 0.5 + tiny / 4,
+    "acosh": lambda rng, tiny: 1.0 + np.abs(tiny),
+    "atanh": lambda rng, tiny: 1.0 - np.abs(tiny),
+    "asin": lambda rng, tiny: 1.0 - np.abs(tiny),
+    "erfinv": lambda rng, tiny: 1.0 - np.abs(tiny),
+    **dict.fromkeys(("floor", "ceil", "trunc", "round"), lambda rng, tiny: rng.integers(-20, 20, tiny.size) / 2 + tiny),
+}
+
+
+# Measured where x > 0 alone, as the bound knows: left of 0 there are poles. PyTorch's polygamma takes a time in proportion
+# to |x| there.
+_POSITIVE = frozenset({"polygamma", "digamma", "lgamma"})
+
+
 def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
     n = count // 6
     info = np.finfo(dtype)
     tiny = np.ldexp(rng.uniform(0.5, 1, n), -rng.integers(0, 60, n)) * rng.choice([-1.0, 1.0], n)
     quarter_turns = rng.integers(-2000, 2000, n) * (math.pi / 2)
     tails = rng.uniform(-1.0, 1.0, n) * math.log(float(info.max)) * 1.05
+    if op in _SPECIAL_POINTS:
+        tails = _SPECIAL_POINTS[op](rng, tiny)
     parts = [
         _spread(rng, dtype, n),
         rng.uniform(-10, 10, n),
@@ -274,7 +313,10 @@ def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[
         else rng.uniform(-1, 1, n),
         np.array([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, float(info.max), -float(info.max), float(info.tiny)]),
     ]
-    return np.concatenate(parts)
+    points = np.concatenate(parts)
+    if op == "polygamma":
+        points = points[np.abs(points) < 1e6]
+    return np.abs(points) if op in _POSITIVE else points
 
 
 def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[Array, Array]:

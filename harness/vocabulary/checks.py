@@ -50,7 +50,7 @@ Call = tuple[Mapping[str, Param], tuple[Spec, ...]]
 
 KINDS: Final = ("float", "int", "bool")
 NUMBERS: Final = ("float", "int")
-DOMAINS: Final = ("real", "positive", "unit")
+DOMAINS: Final = ("real", "positive", "unit", "fraction", "above one")
 
 
 class ProgramError(ValueError):
@@ -85,7 +85,7 @@ class Op:
         values: where the values lie, given where those of the tensors lie, the parameters, the shape of the first tensor
             and the result's: (intervals, params, shape, out) -> (low, high), or None where an argument leaves the
             domain. None: between the smallest and the largest of the arguments.
-        domain: from which domain ("real", "positive", "unit") a new input for the first tensor is drawn.
+        domain: from which of `DOMAINS` a new input for the first tensor is drawn.
         optional: so many of the last tensors may be left out, as the bias of a linear layer.
     """
 

@@ -20,6 +20,7 @@ from harness.oracles.balls import BallArray, filled, precision
 
 __all__ = [
     "COMPARISONS",
+    "JUMPS",
     "TRIES",
     "TRUTH",
     "TRUTH_BITS",
@@ -44,13 +45,16 @@ VOCABULARY = frozenset(
         "reshape permute transpose expand unsqueeze squeeze flip cat stack tril triu clone detach",
         "getitem index_select gather matmul dot outer getitem_adjoint scatter_add index_add to",
         "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
-        "hardswish scaled erf ndtr",
+        "hardswish scaled erf ndtr erfc erfcx erfinv log_ndtr lgamma digamma polygamma i0 i1 i0e i1e entr logit sinc",
+        "xlogy xlog1py asin acos asinh acosh atanh log2 log10 exp2 hypot logaddexp2 floor ceil trunc round fmod remainder",
+        "copysign fmax fmin",
         "convolution convolution_input convolution_weight first_largest",
         "matrix_solve matrix_inverse determinant log_abs_determinant cholesky_factor triangular_solve",
     )
     for word in line.split()
 )
 COMPARISONS = frozenset(["gt", "ge", "lt", "le", "eq", "ne"])
+JUMPS = COMPARISONS | {"sign", "floor", "ceil", "trunc", "round", "fmod", "remainder", "copysign"}
 
 
 # -- the truth: NumPy on arrays of mpf
@@ -283,7 +287,47 @@ TRUTH |= {
     "scaled": lambda x, *, by: each(lambda v: v * SCALES[by]())(x),
     "erf": each(mpmath.erf),
     "ndtr": each(_normal),
+    "erfc": each(mpmath.erfc),
+    "erfcx": each(lambda v: mpmath.exp(v * v) * mpmath.erfc(v)),
+    "erfinv": each(mpmath.erfinv),
+    "log_ndtr": each(lambda v: mpmath.log(_normal(v))),
+    "lgamma": each(lambda v: mpmath.log(abs(mpmath.gamma(v)))),
+    "digamma": each(mpmath.digamma),
+    "polygamma": lambda x, *, n: each(lambda v: mpmath.polygamma(n, v))(x),
+    "i0": each(lambda v: mpmath.besseli(0, v)),
+    "i1": each(lambda v: mpmath.besseli(1, v)),
+    "i0e": each(lambda v: mpmath.exp(-abs(v)) * mpmath.besseli(0, v)),
+    "i1e": each(lambda v: mpmath.exp(-abs(v)) * mpmath.besseli(1, v)),
+    "entr": each(lambda v: -v * mpmath.log(v)),
+    "logit": lambda x, *, eps=None: each(lambda v: _logit(v, eps))(x),
+    "sinc": each(lambda v: mpmath.sin(mpmath.pi * v) / (mpmath.pi * v) if v else mpmath.mpf(1)),
+    "xlogy": each(lambda a, b: a * mpmath.log(b)),
+    "xlog1py": each(lambda a, b: a * mpmath.log(1 + b)),
+    "asin": each(mpmath.asin),
+    "acos": each(mpmath.acos),
+    "asinh": each(mpmath.asinh),
+    "acosh": each(mpmath.acosh),
+    "atanh": each(mpmath.atanh),
+    "log2": each(lambda v: mpmath.log(v) / mpmath.log(2)),
+    "log10": each(lambda v: mpmath.log(v) / mpmath.log(10)),
+    "exp2": each(lambda v: mpmath.exp(v * mpmath.log(2))),
+    "hypot": each(lambda a, b: mpmath.sqrt(a * a + b * b)),
+    "logaddexp2": each(lambda a, b: mpmath.log(mpmath.mpf(2) ** a + mpmath.mpf(2) ** b) / mpmath.log(2)),
+    "floor": each(mpmath.floor),
+    "ceil": each(mpmath.ceil),
+    "trunc": each(lambda v: mpmath.floor(v) if v >= 0 else mpmath.ceil(v)),
+    "round": each(mpmath.nint),
+    "fmod": each(lambda a, b: a - b * (mpmath.floor(a / b) if a / b >= 0 else mpmath.ceil(a / b))),
+    "remainder": each(lambda a, b: a - b * mpmath.floor(a / b)),
+    "copysign": each(lambda a, b: abs(a) if b >= 0 else -abs(a)),
+    "fmax": each(max),
+    "fmin": each(min),
 }
+
+
+def _logit(v: Any, eps: float | None) -> Any:
+    v = v if eps is None else min(max(v, mpmath.mpf(eps)), 1 - mpmath.mpf(eps))
+    return mpmath.log(v / (1 - v))
 
 
 def _pairs_of(x_shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, places: Any) -> Any:
@@ -497,6 +541,28 @@ def tries() -> list[Try]:
     take("outer", v, (2,))
     for name in "selu silu mish logsigmoid relu6 hardsigmoid hardswish erf ndtr".split():
         take(name, m)
+    for name in "erfc erfcx log_ndtr i0 i1 i0e i1e sinc asinh exp2 floor ceil trunc round".split():
+        take(name, m)
+    for name in "lgamma digamma entr log2 log10".split():
+        take(name, m, domain="positive")
+    take("lgamma", v, domain="negative, not whole")
+    take("digamma", v, domain="negative, not whole")
+    for n in (0, 1, 3):
+        take("polygamma", v, n=n, domain="positive")
+    for name in ("asin", "acos", "atanh", "erfinv"):
+        take(name, m, domain="inside (-1, 1)")
+    take("logit", m, domain="inside (0, 1)")
+    take("logit", m, eps=0.125, domain="inside (0, 1)")
+    take("acosh", m, domain="above 1")
+    for name in ("xlogy", "fmod", "remainder"):
+        take(name, m, v, domain="positive")
+    for name in ("fmod", "remainder"):
+        take(name, m, v, domain="nonzero")
+    take("xlog1py", m, v, domain="above -1")
+    take("hypot", m, v, domain="nonzero")
+    take("copysign", m, v, domain="nonzero")
+    for name in ("logaddexp2", "fmax", "fmin"):
+        take(name, m, v)
     for name, params in {
         "leaky_relu": ({}, {"negative_slope": -0.25}),
         "elu": ({}, {"alpha": 1.7}),
@@ -558,6 +624,8 @@ def ball_arguments(draw: st.DrawFn, attempt: Try, *, fat: bool) -> tuple[list[An
             mids = np.array(draw(st.lists(sixteenths(48), min_size=size, max_size=size)))
             radius = st.sampled_from([0.0, 2.0**-30, 0.125, 1.0]) if fat else st.just(0.0)
             radii = np.array(draw(st.lists(radius, min_size=size, max_size=size)))
+            if attempt.domain.startswith(("inside", "negative")):
+                radii = radii / 16  # so that the ball lies there, too
             part = np.array(draw(st.lists(st.integers(-8, 8), min_size=size, max_size=size))) / 8
             mids = moved_into(attempt.domain, mids.reshape(shape), radii.reshape(shape))
             radii, part = radii.reshape(shape), part.reshape(shape)
@@ -575,6 +643,14 @@ def moved_into(domain: str, mids: Any, radii: Any) -> Any:
         return mids + 32 * np.eye(mids.shape[-1])
     if domain == "above -1":
         return abs(mids) + radii - 0.9375
+    if domain == "above 1":
+        return abs(mids) + radii + 1.0625
+    if domain == "negative, not whole":
+        return -np.floor(abs(mids)) - 0.5
+    if domain == "inside (-1, 1)":
+        return mids / 3.5
+    if domain == "inside (0, 1)":
+        return mids / 7 + 0.5
     if domain == "nonzero":
         return np.where(mids < 0, mids - radii - 0.0625, mids + radii + 0.0625)
     return mids

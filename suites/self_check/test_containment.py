@@ -22,6 +22,7 @@ from harness.oracles.series import SERIES, SeriesArray, series_length
 
 from .exact_results import (
     COMPARISONS,
+    JUMPS,
     TRIES,
     TRUTH,
     TRUTH_BITS,
@@ -41,7 +42,7 @@ def ids(attempts: Iterable[Try]) -> list[str]:
 
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-CONTINUOUS = [t for t in TRIES if t.name not in COMPARISONS | {"sign"}]
+CONTINUOUS = [t for t in TRIES if t.name not in JUMPS]
 
 
 def test_no_primitive_of_the_vocabulary_is_missing() -> None:
@@ -73,7 +74,7 @@ def test_enclosure_of_exact_points_is_right_and_tight(attempt: Try, data: st.Dat
         assert np.all(result.radii() <= 1e-60 * (1 + result.upper_abs()))
 
 
-UNDECIDED = [t for t in TRIES if t.name in COMPARISONS | {"sign"}]
+UNDECIDED = [t for t in TRIES if t.name in JUMPS]
 
 
 @pytest.mark.parametrize("attempt", UNDECIDED, ids=ids(UNDECIDED))

@@ -65,7 +65,7 @@ def same(t: Cell) -> Cell:
     return t
 
 
-def constant(value: float) -> Callable[[Cell], Cell]:
+def constant(value: float | arb) -> Callable[[Cell], Cell]:
     """The function that is that number everywhere."""
     return lambda t: arb_series([value]) if isinstance(t, arb_series) else arb(value)
 
