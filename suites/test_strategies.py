@@ -145,7 +145,7 @@ def test_all_ops_and_all_features_occur_often_enough() -> None:
     for name, count in itertools.chain(sorted(counts.items()), sorted(ops.items())):
         print(f"{name:24} {count:5}  {count / DRAWS:6.1%}")
     assert set(ops) == set(OPS)
-    assert min(ops.values()) >= DRAWS / 100
+    assert min(ops.values()) >= sum(ops.values()) / len(OPS) / 4  # no op is four times as rare as the mean
     wanted = [f"rank {n}" for n in range(4)] + [f"axis of size {n}" for n in (0, 1)]
     wanted += [f"{n} inputs" for n in (1, 2, 3, 4)] + [f"{n} outputs" for n in (1, 2, 3)]
     wanted += ["float input", "bool input", "int input", "positive input", "unit input", "detach", "sharing"]
