@@ -225,7 +225,8 @@ class _Draft:
         """x and a node for every other tensor: one of that shape and kind, or a new input; None if those run out."""
         args = [x]
         for spec in others:
-            fitting = [] if fresh else [i for i in self.of_kind(spec.kind) if self.shapes[i] == spec.shape]
+            same = [] if fresh else [i for i in self.of_kind(spec.kind) if self.shapes[i] == spec.shape]
+            fitting = [i for i in same if self.wild or self._lies_in(i, spec.domain)]
             chosen = self.pick(fitting) if fitting else None
             if chosen is None:
                 if self.free_inputs <= 0:
@@ -233,6 +234,11 @@ class _Draft:
                 chosen = self.new_input(spec.shape, spec.kind, spec.domain)
             args.append(chosen)
         return tuple(args)
+
+    def _lies_in(self, i: int, domain: str) -> bool:
+        """Whether a slot may stand where an input of the domain is asked for; any may stand for a real one."""
+        low, high = self.ranges[i]
+        return domain == "real" or (low >= 1e-2 if domain == "positive" else low >= -1.0 and high <= 1.0)
 
     def _binary(self, op: str) -> bool:
         comparison = OPS[op].family == "comparison"
