@@ -30,7 +30,7 @@ from harness.oracles.certificate import Certificate, certify
 from harness.points import LAYOUTS, point
 from harness.programs import Program
 from harness.records import RunInfo, VerdictRow
-from harness.sources import to_source
+from harness.sources import spelled, to_source
 from harness.strategies import programs
 
 __all__ = ["DEFAULT_BACKENDS", "Progress", "VerifyResult", "run_verify"]
@@ -350,6 +350,10 @@ def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
     framework = "jax" if engine.name.startswith("jax") else "torch" if engine.name == "torch" else "reference"
     judged = "reference" if engine.name == "finite-differences" else engine.name  # whose values were differenced
     truth = None if certificate.status == "undecided" else expected(case, judged, certificate)
+    unspelled = sorted({i.op for i in case.program.instrs} - set(spelled(framework)))
+    if unspelled:
+        note = f"# There is no spelling of {', '.join(unspelled)} for a script of {framework}: the program of the reference."
+        return f"{note}\n{to_source(case, 'reference', expected=truth)}"
     return to_source(case, framework, expected=truth)
 
 

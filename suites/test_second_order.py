@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from harness import backends
+from harness.cases import Failure, Outcome
 from harness.inference import OPS
 from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp, run_hvp
 from harness.points import point
@@ -86,3 +87,15 @@ def test_quadratic_form_has_its_matrix_as_hessian() -> None:
     outcome = run_hvp(case, truth.directions, "reference")
     np.testing.assert_array_equal(outcome.grads[0], expected)
     assert truth.certificate.grads[0].contains(expected).all()
+
+
+@pytest.mark.skipif("torch" not in EAGER, reason="PyTorch is not installed")
+def test_a_framework_without_a_second_derivative_is_unsupported_and_one_that_fails_is_not() -> None:
+    case = point(Program((Spec((1, 2)), Spec((2, 2))), (Instr("cdist", (0, 1)),), (2,)))
+    truth = certify_hvp(case)
+    bound = bound_hvp(case, truth.directions, "torch")
+    verdict = judge_hvp(case, run_hvp(case, truth.directions, "torch"), truth, bound)
+    assert (verdict.kind, verdict.claim) == ("unsupported", "hvp")
+    assert "not implemented" in verdict.reason
+    broken = Outcome(failure=Failure("RuntimeError", "not implemented"))
+    assert judge_hvp(case, broken, truth, bound).kind == "disagree"

@@ -95,7 +95,7 @@ _MAX_POOLED: Final[tuple[dict[str, Param], ...]] = (
     {"padding": 1},
     {"stride": 1, "padding": 1},
     {"ceil_mode": True},
-    {"stride": 1, "dilation": 2},
+    # not a dilation: JAX has no gradient of a maximum over windows with gaps
 )
 _AVG_POOLED: Final[tuple[dict[str, Param], ...]] = (
     {},
