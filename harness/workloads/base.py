@@ -141,7 +141,7 @@ class Workload:
         if limit is None or size <= limit:
             return ""
         if limit == 0:
-            return f"{engine} does not run it"
+            return f"{engine} does not run it, or not in the time of a benchmark"
         return f"{size} is more than {engine} can be asked for in the time of a benchmark; {limit} is its limit"
 
 
