@@ -361,9 +361,13 @@ class _Run:
         }  # fmt: skip
         started = time.perf_counter()
         try:
-            prepared = [
-                self._ask(one, place, workers, "prepare", trusted=one.sides[place].trusted, **words) for place in (0, 1)
-            ]
+            for place in (0, 1):  # both at the same time: a known answer may take long to work out
+                workers[place].send("prepare", trusted=one.sides[place].trusted, **words)
+            prepared = []
+            for answer in [self._answer(place, workers) for place in (0, 1)]:
+                if isinstance(answer, _Skip):
+                    raise answer
+                prepared.append(answer)
             if prepared[0]["digest"] != prepared[1]["digest"]:
                 raise _Skip("the sides were given different inputs: the workload itself has changed")
             one.elements, one.calls = prepared[0]["elements"], prepared[0]["calls"]
@@ -402,9 +406,16 @@ class _Run:
         self, one: _Series, place: int, workers: tuple[_Process, _Process], do: str, **words: Any
     ) -> dict[str, Any]:
         workers[place].send(do, **words)
+        answer = self._answer(place, workers)
+        if isinstance(answer, _Skip):
+            raise answer
+        return answer
+
+    def _answer(self, place: int, workers: tuple[_Process, _Process]) -> dict[str, Any] | _Skip:
+        """What a process answers; a refusal is returned, so that the other's answer can be read, too."""
         answer = workers[place].receive()
         if "refused" in answer:
-            raise _Skip(f"{(self.before, self.after)[place].label}: {answer['refused']}")
+            return _Skip(f"{(self.before, self.after)[place].label}: {answer['refused']}")
         return answer
 
     def result(self, info: RunInfo) -> PairedResult:

@@ -68,12 +68,15 @@ class _Worker:
         self.engines: dict[str, Any] = {}
         self.prepared: dict[str, _Prepared] = {}
         self.threads = 1
+        self.core: int | None = None
+        self.cores: set[int] = set()
+        self.here: set[int] = set()
         self.waiting = _Waiting()
         self.counting = _neighbour("counting")
         self.overhead = _clock_overhead()
 
     def open(self, *, backends: list[str], threads: int, core: int | None, tree: str | None) -> dict[str, Any]:
-        """Load the backends with that many threads, on that core alone if one is given."""
+        """Load the backends with that many threads; blocks will run on that core alone if one is given."""
         started = time.perf_counter()
         import harness
 
@@ -94,9 +97,9 @@ class _Worker:
                 missing[name] = str(error)
         self.limits = threads_limited(threads)
         self.limits.__enter__()  # again, for the libraries that came with the frameworks
-        if core is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, {core})  # only now: both sides import at the same time
+        self.core = core
         affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        self.cores = set(affinity)
         return {
             "home": str(home),
             "python": sys.version.split()[0],
@@ -128,6 +131,7 @@ class _Worker:
         """
         from harness.workloads import select
 
+        self._move(self.cores)  # both sides prepare at the same time
         if backend not in self.engines:
             raise _Refused(f"the backend {backend} is missing here")
         (chosen,) = select([workload], adbench=adbench)
@@ -161,9 +165,16 @@ class _Worker:
     def block(self, *, key: str, calls: int) -> dict[str, Any]:
         """Time so many calls, check the last result, and say the time per call on every clock."""
         entry = self.prepared[key]
+        if self.core is not None:
+            self._move({self.core})
         seconds, result, cpu, waited = self._call(entry.thunk, calls)
         entry.judge(result)
         return {"wall": seconds, "cpu": cpu, "waited": waited, "error": entry.judge.error}
+
+    def _move(self, cores: set[int]) -> None:
+        if cores and cores != self.here and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cores)
+            self.here = cores
 
     def _call(self, thunk: Callable[[], Any], calls: int) -> tuple[float, Any, float, float]:
         from harness.timing import pending
