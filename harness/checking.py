@@ -391,6 +391,8 @@ class _Check:
                 first = self.see(base, cotangents=first.case.cotangents)
         except (Untraceable, _Refused) as reason:
             return self.opaque(base, str(reason))
+        if first.certificate.status == "refuted":
+            return self.opaque(base, "no certificate at the example")
         if first.vjp.kind == "disagree" and first.answer.stage == "backward":
             return [Claim("vjp", "wrong", f"backward raised {_failure(first.answer)} at the example")]
         unfaithful = self.replay(first)
@@ -807,6 +809,10 @@ class _Check:
     def settled(self, seen: _Seen) -> Verdict:
         """Settle a disagreement: lost digits, another convention at a kink, or wrong."""
         verdict = seen.vjp
+        if (
+            seen.certificate.status == "refuted"
+        ):  # a rule of the reference is wrong there: nothing is said of the user's
+            return _inconclusive(verdict, "no certificate")
         if verdict.kind == "agree" or (
             verdict.kind == "inconclusive" and not {"tie", "kink"} & set(verdict.reasons or {verdict.reason: 1})
         ):

@@ -573,3 +573,36 @@ def _mse_loss(b: Builder, x: Node, y: Node, reduction: int = 1) -> Node:
 @row("_cdist_forward.default")
 def _cdist(b: Builder, x: Node, y: Node, p: float, compute_mode: Any = None) -> Node:
     return b.emit("cdist", x, y, p=float(p))
+
+
+@row("_linalg_solve_ex.default")
+def _solve(
+    b: Builder, a: Node, y: Node, left: bool = True, check_errors: bool = False
+) -> tuple[Node, None, None, None]:
+    if not left:
+        raise Untraceable("a solve from the right")
+    return b.emit("solve", a, y), None, None, None
+
+
+@row("linalg_inv_ex.default")
+def _inv(b: Builder, a: Node, check_errors: bool = False) -> tuple[Node, None]:
+    return b.emit("inv", a), None
+
+
+@row("_linalg_det.default")
+def _det(b: Builder, a: Node) -> tuple[Node, None, None]:
+    return b.emit("det", a), None, None
+
+
+@row("_linalg_slogdet.default")
+def _slogdet(b: Builder, a: Node) -> tuple[None, Node, None, None]:
+    return None, b.emit("logabsdet", a), None, None
+
+
+@row("linalg_solve_triangular.default")
+def _solve_triangular(
+    b: Builder, a: Node, y: Node, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Node:
+    if not left or unitriangular:
+        raise Untraceable("a triangular solve from the right, or with ones on the diagonal")
+    return b.emit("solve_triangular", a, y, upper=upper)

@@ -545,7 +545,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        self.note(out)
+        if any(
+            isinstance(a, torch.Tensor) for a in pytree.tree_leaves(args)
+        ):  # what a factory makes is no step of the way
+            self.note(out)
         return out
 
     def note(self, out: Any) -> None:
