@@ -311,15 +311,20 @@ def sweep(
                     node.saved = None
             # What is left are leaves.
             number = -1
-            if watched is not None or goals is not None or any(leaf._hooks is not None for leaf in pending):
-                if watched is None:
+            for leaf in pending:
+                if leaf._hooks is not None and watched is None:
                     watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
+            if watched is not None:
                 watched.settle(number)
-            elif accumulate:
+            else:
                 arrived, pending = pending, {}
                 for leaf, ct in arrived.items():
-                    assert isinstance(leaf, Tensor)
-                    _accumulate(leaf, ct, create_graph)
+                    if goals is not None and leaf not in goals:
+                        continue
+                    if accumulate:
+                        _accumulate(leaf, ct, create_graph)  # type: ignore[arg-type]  # all nodes were taken out
+                    else:
+                        captured[leaf] = ct
     except BaseException:
         # As in PyTorch, the leaves whose gradients were complete have got them.
         (watched or Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)).settle(number)
@@ -667,7 +672,7 @@ def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
     """Add a cotangent to `.grad`: in place, unless the sum must itself be differentiable."""
     if leaf._node is not None:
         raise RuntimeError("leaf variable has been moved into the graph interior")
-    if not leaf._requires_grad or is_out_of_reach(leaf):
+    if not leaf._requires_grad or (leaf._view is not None and is_out_of_reach(leaf)):
         return
     with _accumulating:
         held = leaf._grad
@@ -680,9 +685,12 @@ def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
         elif held is None:
             leaf._grad = _wrap(_copy(ct.array if isinstance(ct, Tensor) else ct, leaf.array))
         else:
-            check_memory(held)
+            normal = held.storage.__class__ is Storage
+            if not normal or (type(held.array) is np.ndarray and 0 in held.array.strides):
+                check_memory(held)
             held.array += ct.array if isinstance(ct, Tensor) else ct
-            held.storage.version += 1
+            if normal:
+                held.storage.version += 1
 
 
 def _copy(array: Any, like: Any) -> Any:

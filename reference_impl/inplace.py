@@ -93,8 +93,10 @@ def check_memory(x: Tensor) -> None:
             "tensor before doing inplace update."
         )
     array = x.array
-    if type(array) is np.ndarray and (
-        not array.flags.writeable or (0 in array.strides and array.size > 1 and _repeats(array))
+    if (
+        type(array) is np.ndarray
+        and array.size
+        and (not array.flags.writeable or (0 in array.strides and _repeats(array)))
     ):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
@@ -118,7 +120,8 @@ def assign(x: Tensor, new: Tensor) -> Tensor:
         if "biuf".index(new.array.dtype.kind) > max("biuf".index(x.array.dtype.kind), 2 * (x.array.dtype.kind in "iu")):
             raise RuntimeError(f"result type {_name(new)} can't be cast to the desired output type {_name(x)}")
         new = apply(PRIMITIVES["to"], new, dtype=x.array.dtype)
-    x.array[...] = new.array
+    if new.array.size:  # what is empty may be read-only
+        x.array[...] = new.array
     if not x.is_inference():
         x.storage.version += 1
     if mode.enabled and new._requires_grad:

@@ -26,7 +26,7 @@ import numpy as np
 
 from reference_impl import dtypes
 from reference_impl.modes import mode
-from reference_impl.tensor import Node, Path, Tensor, View, _foreign_types, refresh
+from reference_impl.tensor import Node, Path, Storage, Tensor, View, _foreign_types, refresh
 
 __all__ = [
     "CONSTANT",
@@ -616,8 +616,8 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
     if mine is None or not (mine is theirs or mine is theirs.base):
         return  # reshape had to copy
     out.storage = x.storage
-    if x.is_inference():
-        return  # nobody follows its history
+    if x.storage.__class__ is not Storage:
+        return  # of an inference tensor; nobody follows its history
     above = x._view
     base, path, kind = (x, (), "") if above is None else (above.base, above.path, above.kind)
     inherited = False

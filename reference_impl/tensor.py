@@ -687,7 +687,8 @@ Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
 
 def target_of(x: Tensor) -> Target:
     """Return where the cotangent of a tensor that requires grad goes: its node, or the leaf itself."""
-    refresh(x, asked=True)
+    if x._view is not None:
+        refresh(x, asked=True)
     return x if x._node is None else x._node
 
 

@@ -231,6 +231,13 @@ def test_clamping_in_place_by_a_tensor_passes_the_gradient_on(torch_like: Any) -
     assert_equal(low.grad, [1.0, 0.0])
 
 
+@pytest.mark.catalogue("IP01", priority=2)
+def test_a_write_to_an_expanded_tensor_without_elements_is_a_write(torch_like: Any) -> None:
+    x = torch_like.zeros(0)
+    x.expand(2, 0).add_(1)
+    assert x._version == 1
+
+
 # -- views
 
 
