@@ -114,3 +114,11 @@ def test_one_hot_is_pytorchs() -> None:
         (np.array([-1]), -1),
     ):
         assert differences(lambda m, x, n=classes: m.nn.functional.one_hot(x, n), [index]) == []
+
+
+def test_the_gradient_of_a_large_weight_is_summed_sample_by_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    def conv(module: Any, x: Any, w: Any) -> Any:
+        return module.nn.functional.conv2d(x, w, padding=1, groups=2)
+
+    monkeypatch.setattr("reference_impl.ops.convolution._MANY", 0)
+    assert differences(conv, whole([(3, 4, 6, 5), (6, 2, 3, 3)])) == []

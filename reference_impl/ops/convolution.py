@@ -141,8 +141,21 @@ def convolution_weight(
     t: Any, x: Any, *, kernel: Sizes, stride: Sizes, padding: Pads, dilation: Sizes, groups: int
 ) -> Any:
     """The adjoint of `convolution` in the weight: (n, out, *places) and (n, c, *space) to (out, c / groups, *kernel)."""
-    left, right = weight_factors(t, columns(x, kernel, stride, padding, dilation), groups)
-    return np.matmul(left, right).reshape(t.shape[1], x.shape[1] // groups, *kernel)
+    n, out = t.shape[:2]
+    places = math.prod(t.shape[2:])
+    depth = x.shape[1] // groups * math.prod(kernel)
+    left = t.reshape(n, groups, out // groups, places)
+    right = columns(x, kernel, stride, padding, dilation).reshape(n, groups, depth, places).swapaxes(2, 3)
+    if n * out * depth <= _MANY:  # a product a sample, added up: no copy of the windows in another order
+        sums = np.matmul(left, right).sum(axis=0)
+    else:
+        sums = np.zeros((groups, out // groups, depth), t.dtype)
+        for i in range(n):
+            sums += np.matmul(left[i], right[i])
+    return sums.reshape(out, x.shape[1] // groups, *kernel)
+
+
+_MANY = 1 << 22
 
 
 def weight_factors(t: Any, cols: Any, groups: int) -> tuple[Any, Any]:
