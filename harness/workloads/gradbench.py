@@ -137,8 +137,9 @@ def _kmeans_inputs(n: int, dtype: str, rng: np.random.Generator) -> tuple[Input,
 
 
 def _kmeans(T: Any, points: Any, centroids: Any) -> Any:
-    gaps = T.unsqueeze(points, 1) - centroids
-    return T.sum(T.amin(T.sum(gaps * gaps, dim=2), dim=1))
+    # Points lie along the last axis, so that both reductions run over whole slabs.
+    gaps = T.unsqueeze(centroids, 2) - T.transpose(points, 0, 1)
+    return T.sum(T.amin(T.sum(T.square(gaps), dim=1), dim=0))
 
 
 def _nearest(points: Array, centroids: Array) -> tuple[Array, Array]:
