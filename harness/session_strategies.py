@@ -9,7 +9,8 @@ Values are small integers and halves, and the model bounds the bits that a resul
 arithmetic is exact in float64 and two frameworks must agree in every bit.
 
 Kept out: writes through `.data` and `numpy()`, node hooks of an output of unbind (PyTorch gives such a node a gradient
-for each output), and flags set on tensors that were saved.
+for each output), flags set on tensors that were saved, zero_ of an expanded tensor (which PyTorch alone lets through), and
+detach_ of one that retains its grad (a recorded write to it then fails an internal assertion of PyTorch 2.13).
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ class _Tensor:
     is_leaf: bool = True
     grad: tuple[int, int] | None = None
     one_of_several: bool = False
+    retains_grad: bool = False
 
     @property
     def saved(self) -> tuple[_Storage, int]:
@@ -452,7 +454,11 @@ class _Model:
         op = ("add_", "mul_", "copy_", "zero_", "sub_", "copy_", "neg_", "fill_", "relu_", "square_", "abs_")[i.b % 11]
         if op in ("zero_", "neg_", "relu_", "abs_", "square_", "fill_"):
             factor = 2 if op == "square_" else 1
-            if (x.whole + x.part) * factor > MAX_BITS or not self.admits(op):
+            if (
+                (x.whole + x.part) * factor > MAX_BITS
+                or not self.admits(op)
+                or (x.expanded and op in ("zero_", "fill_"))
+            ):
                 return None
             number: dict[str, Param] = {"number": (1, 2.5, 0)[i.c % 3]} if op == "fill_" else {}
             if not (careless and not self.writable(x)):
@@ -505,7 +511,7 @@ class _Model:
     # Flags and gradients
 
     def detach_(self, i: Intention) -> Action | None:
-        picked = self.pick(i.a, where=lambda t: not t.is_view or i.d % 16 == 15)
+        picked = self.pick(i.a, where=lambda t: (not t.is_view or i.d % 16 == 15) and not t.retains_grad)
         if picked is None:
             return None
         name, x = picked
@@ -537,6 +543,7 @@ class _Model:
         picked = self.pick(i.a, where=lambda t: t.requires_grad or i.d % 16 == 15)
         if picked is None:
             return None
+        picked[1].retains_grad = True
         return Action("retain_grad", args=(picked[0],))
 
     def assign_grad(self, i: Intention) -> Action | None:
@@ -642,7 +649,10 @@ class _Model:
             inputs = () if chosen is None else (chosen[0],)
         accepted = mistake != "shape" if "gradient" in params else y.size == 1
         if self.runs(y) and accepted:
-            self.ran([y], keep=bool(flags), inputs=[self.tensors[n] for n in inputs])
+            into = [self.tensors[n] for n in inputs]
+            self.ran([y], keep=bool(flags), inputs=into)
+            for t in into:
+                t.retains_grad = True
         return Action("backward", args=(name, *inputs), params=params)
 
     def may_be_stale(self, t: _Tensor) -> bool:
