@@ -142,8 +142,8 @@ def test_a_cotangent_of_another_dtype_is_refused(jax: Any) -> None:
     with jax.enable_x64(False):  # other tests of the process may have switched it on
         _, pull_back = jax.vjp(lambda x: x * 2, jax.numpy.ones(2))
         assert pull_back(np.ones(2))[0].dtype == np.float32
-    _, of_scalar = jax.vjp(lambda x: x * 2, jax.numpy.float32(1.0))
-    assert float(of_scalar(3.0)[0]) == 6.0
+        _, of_scalar = jax.vjp(lambda x: x * 2, jax.numpy.float32(1.0))
+        assert float(of_scalar(3.0)[0]) == 6.0
 
 
 @pytest.mark.catalogue("JX10", priority=2)
