@@ -113,7 +113,7 @@ def judge(
     if outcome.failure is not None:
         text = f"raised {outcome.failure.kind}: {outcome.failure.message}"
         return tuple(Verdict("disagree", c, "structure", text, "framework") for c in ("value", "vjp"))  # type: ignore[return-value]  # two claims
-    if certificate.status == "undecided":
+    if certificate.status == "undecided" or (bound is not None and bound.undecided):
         counts = (sum(v.size for v in outcome.values), sum(g.size for g in outcome.grads if g is not None))
         return tuple(  # type: ignore[return-value]  # two claims
             Verdict("inconclusive", c, reason="tie", elements=n, undecided=n, reasons={"tie": n})

@@ -32,6 +32,7 @@ from harness.cases import Array, Case
 from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
+from harness.spelling import JAX, TORCH, Template, write
 from harness.vocabulary.layers import LAYERS
 from harness.vocabulary.losses import LOSSES
 
@@ -376,6 +377,7 @@ def _torch_spelling() -> dict[str, Speller]:
     table |= _operators()
     indices = "torch.tensor({}, dtype=torch.int64)"
     return table | {
+        **_templates(TORCH, "torch.tensor({})"),
         "vector_norm": _call("torch.linalg.vector_norm"),
         "reshape": _method("reshape", "shape"),
         "permute": _method("permute", "dims"),
@@ -406,6 +408,15 @@ def _torch_spelling() -> dict[str, Speller]:
         **{op: _keywords(f"torch.linalg.{op}", op) for op in ("cross", "vecdot")},
         **{op: _keywords(f"torch.nn.functional.{op}", op) for op in ("bilinear", *LAYERS, *LOSSES)},
     }
+
+
+def _templates(lines: Mapping[str, Template], tensor: str) -> dict[str, Speller]:
+    """The spellers of ops that `harness.spelling` has as lines of text."""
+
+    def speller(op: str, line: Template) -> Speller:
+        return lambda args, params, specs: write(op, line, args, params, tensor=tensor)
+
+    return {op: speller(op, line) for op, line in lines.items()}
 
 
 def _jax_squeeze(args: Sequence[str], params: Mapping[str, Param], specs: Sequence[Spec | None]) -> str:
@@ -536,6 +547,7 @@ def _jax_spelling() -> dict[str, Speller]:
     for op in ("sum", "mean", "amax", "amin", "prod"):
         table[op] = _call(f"jnp.{op}", **reduced)
     return table | {
+        **_templates(JAX, "jnp.array({})"),
         "atan": _call("jnp.arctan"),
         "atan2": _call("jnp.arctan2"),
         "rsqrt": _call("jax.lax.rsqrt"),

@@ -270,8 +270,8 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
         RuntimeError: x is a leaf that requires grad, or the value does not broadcast to the place.
         IndexError: the index is out of range.
     """
-    plain = indexing.plain_index(index, x.array.ndim)
-    if indexing.is_basic(plain):
+    plain, picks = indexing.in_two_steps(index, x.array.shape)
+    if picks is None:
         piece = x if _selects_all(plain, x.array.shape) else apply(PRIMITIVES["getitem"], x, index=plain)
         check_writable(piece, value)
         name = "CopyBackwards" if isinstance(value, Tensor) else "FillBackward0"
@@ -281,7 +281,8 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
     if value.array.dtype != x.array.dtype:
         value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
-    assign(x, apply(PRIMITIVES["index_put"], x, value, index=plain))
+    piece = x if plain is None else apply(PRIMITIVES["getitem"], x, index=plain)
+    assign(piece, apply(PRIMITIVES["index_put"], piece, value, index=picks))
 
 
 def _selects_all(index: Any, shape: tuple[int, ...]) -> bool:
@@ -306,6 +307,8 @@ IN_PLACE: dict[str, Callable[..., Tensor]] = {
     for name in (
         *("abs", "add", "atan", "clamp", "cos", "cosh", "div", "exp", "expm1", "log", "log1p", "mul", "neg", "pow"),
         *("reciprocal", "relu", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh"),
-        *("tril", "triu"),
+        *("tril", "triu", "cumprod", "cumsum"),
+        *("index_add", "index_copy", "index_fill", "index_put", "masked_fill", "masked_scatter", "put"),
+        *("scatter", "scatter_add", "scatter_reduce"),
     )
 } | {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}

@@ -20,18 +20,31 @@ __all__ = ["METHODS"]
 
 METHODS = (
     *(
-        "abs absolute add all allclose amax amin any argmax argmin atan atan2 broadcast_to chunk clamp clip clone"
+        "abs absolute add allclose atan atan2 clamp clip clone contiguous cos cosh div divide dot eq equal exp expm1"
     ).split(),
     *(
-        "contiguous cos cosh cumsum div divide dot eq equal exp expand expand_as expm1 flatten flip floor gather ge"
+        "floor ge greater greater_equal gt isfinite isinf isnan le less less_equal log log1p logaddexp logical_and"
     ).split(),
-    *("greater greater_equal gt index_select isfinite isinf isnan le less less_equal log log1p log_softmax").split(),
-    *("logaddexp logical_and logical_not logical_or logsumexp lt matmul max maximum mean min minimum mm mul").split(),
-    *("multiply mv narrow ne neg negative norm not_equal outer permute pow prod reciprocal relu reshape rsqrt").split(),
     *(
-        "select sigmoid sign sin sinh softmax split sqrt square squeeze std sub subtract sum swapaxes t take_along_dim"
+        "logical_not logical_or lt matmul maximum minimum mm mul multiply mv ne neg negative not_equal outer pow"
     ).split(),
-    *("tan tanh to transpose tril triu true_divide unbind unsqueeze var view where").split(),
+    *("reciprocal relu rsqrt sigmoid sign sin sinh sqrt square sub subtract tan tanh to tril triu true_divide").split(),
+    # reductions and scans
+    *(
+        "all amax amin aminmax any argmax argmin argsort count_nonzero cummax cummin cumprod cumsum dist kthvalue"
+    ).split(),
+    *("log_softmax logcumsumexp logsumexp max mean median min mode msort nanmean nanmedian nanquantile nansum").split(),
+    *("norm prod quantile softmax sort std sum topk trace var").split(),
+    # movement
+    *(
+        "adjoint broadcast_to chunk diag diag_embed diagflat diagonal dsplit expand expand_as flatten flip fliplr"
+    ).split(),
+    *("flipud hsplit moveaxis movedim narrow permute ravel repeat repeat_interleave reshape roll rot90 select").split(),
+    *("split split_with_sizes squeeze swapaxes swapdims t tensor_split tile transpose unbind unflatten unfold").split(),
+    *("unsqueeze view vsplit").split(),
+    # indexing
+    *("argwhere gather index_add index_copy index_fill index_put index_select masked_fill masked_scatter").split(),
+    *("masked_select nonzero put scatter scatter_add scatter_reduce take take_along_dim where").split(),
     *(
         "acos acosh addcdiv addcmul arccos arccosh arcsin arcsinh arctan arctanh asin asinh atanh ceil clamp_max"
     ).split(),
@@ -102,6 +115,16 @@ def _backward(
         RuntimeError: the tensor needs no gradient, `gradient` is missing or of another shape, or the graph was freed.
     """
     engine.backward(x, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+def _matrix_transpose(x: Tensor, name: str) -> Tensor:
+    if name == "H" and x.ndim not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor.")
+    if name != "H" and x.ndim < 2:
+        raise RuntimeError(
+            f"tensor.{name} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor."
+        )
+    return x if not x.ndim else F.transpose(x, -2, -1)
 
 
 def _float(x: Tensor) -> Tensor:
@@ -177,7 +200,9 @@ def _install() -> None:
         "reshape_as": lambda x, other: F.reshape(x, tuple(other.shape)),
         "cpu": lambda x: x,
         "T": property(lambda x: F.permute(x, tuple(range(x.ndim))[::-1])),
-        "mT": property(lambda x: F.transpose(x, -2, -1)),
+        "H": property(lambda x: _matrix_transpose(x, "H")),
+        "mT": property(lambda x: _matrix_transpose(x, "mT")),
+        "mH": property(lambda x: _matrix_transpose(x, "mH")),
     }
     for name, value in more.items():
         setattr(Tensor, name, value)

@@ -613,7 +613,9 @@ def replay(base: Tensor, path: Path) -> Node:
 
 def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> None:
     mine, theirs = getattr(out.array, "base", None), x.array
-    if mine is None or not (mine is theirs or mine is theirs.base):
+    while mine is not None and not (mine is theirs or mine is theirs.base):
+        mine = getattr(mine, "base", None)
+    if mine is None:
         return  # reshape had to copy
     out.storage = x.storage
     if x.storage.__class__ is not Storage:

@@ -36,6 +36,7 @@ __all__ = [
     "hand_over_retain",
     "is_out_of_reach",
     "new_number",
+    "not_a_view",
     "refresh",
     "rename",
     "rewritten",
@@ -683,6 +684,12 @@ def type_name(dtype: Any) -> str:
 
 
 Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
+
+
+def not_a_view(x: Tensor) -> Tensor:
+    """Return a tensor that was cut out of one which nobody else will see, as a tensor of its own."""
+    x._view = None
+    return x
 
 
 def target_of(x: Tensor) -> Target:

@@ -207,7 +207,7 @@ def _probe(op: str, *rows: Sequence[float], args: tuple[int | Scalar, ...] = (),
     inputs = tuple(np.array(row, dtype=np.float64) for row in rows)
     instr = Instr(op, args or tuple(range(len(rows))), tuple(sorted(params.items())))
     program = Program(tuple(Spec(x.shape) for x in inputs), (instr,), (len(inputs),))
-    shape = () if op in {"amax", "amin", "prod", "vector_norm"} else inputs[0].shape
+    shape = () if op in {"amax", "amin", "max", "min", "std", "prod", "vector_norm"} else inputs[0].shape
     return Case(program, inputs, (True,) * len(inputs), (np.ones(shape),))
 
 
@@ -235,6 +235,12 @@ def _probes() -> dict[str, Case]:
         "minimum": _probe("minimum", [1.0, 2.0, 3.0], [1.0, 3.0, 2.0]),
         "amax": _probe("amax", [1.0, 3.0, 3.0, 2.0]),
         "amin": _probe("amin", [1.0, 1.0, 1.0]),
+        "max": _probe("max", [1.0, 3.0, 3.0, 2.0], dim=0),
+        "min": _probe("min", [1.0, 1.0, 1.0], dim=0),
+        "cummax": _probe("cummax", [1.0, 1.0, 2.0, 2.0], dim=0),
+        "cummin": _probe("cummin", [2.0, 1.0, 1.0], dim=0),
+        "sort": _probe("sort", [2.0, 1.0, 1.0]),
+        "std": _probe("std", [1.0, 1.0]),
         "vector_norm": _probe("vector_norm", [0.0, 0.0]),
         "vector_norm ord=1": _probe("vector_norm", [0.0, 1.0], ord=1.0),
         "sqrt": _probe("sqrt", [0.0, 1.0, -1.0]),

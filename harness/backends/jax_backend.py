@@ -21,6 +21,7 @@ import numpy as np
 from harness.backends import basic_index, jax_layers, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
+from harness.spelling import JAX, spoken
 
 __all__ = ["CONVENTIONS", "OPS", "JaxBackend", "devices", "eager", "jitted", "persist_compilations", "unrewritten"]
 
@@ -301,6 +302,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "bilinear": _bilinear,
     **jax_layers.OPS,
     **_LINALG,
+    **{name: spoken(name, line, np.asarray, jax=jax, jnp=jnp) for name, line in JAX.items()},
 }
 
 CONVENTIONS: dict[str, str] = {
@@ -312,6 +314,12 @@ CONVENTIONS: dict[str, str] = {
     "minimum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 1, 0]; [0.5, 0, 1]",
     "amax": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
     "amin": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "max": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
+    "min": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "cummax": "at [1, 1, 2, 2]: [1.5, 0.5, 1.5, 0.5]",
+    "cummin": "at [2, 1, 1]: [1, 1.5, 0.5]",
+    "sort": "at [2, 1, 1]: [1, 1, 1]",
+    "std": "at [1, 1]: [nan, nan]",
     "vector_norm": "at [0, 0]: [nan, nan]",
     "vector_norm ord=1": "at [0, 1]: [1, 1]",
     "sqrt": "at [0, 1, -1]: [inf, 0.5, nan]",

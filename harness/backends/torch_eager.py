@@ -19,6 +19,7 @@ import torch
 from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
+from harness.spelling import TORCH, spoken
 from harness.vocabulary.layers import LAYERS
 from harness.vocabulary.losses import LOSSES
 
@@ -179,6 +180,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "batch_norm": functools.partial(_normalised, torch.nn.functional.batch_norm, training=True),
     "instance_norm": functools.partial(_normalised, torch.nn.functional.instance_norm),
     "embedding": lambda weight, *, index: torch.nn.functional.embedding(_long(index, np.shape(index)), weight),
+    **{name: spoken(name, line, torch.as_tensor, torch=torch) for name, line in TORCH.items()},
 }
 
 CONVENTIONS: dict[str, str] = {
@@ -190,6 +192,12 @@ CONVENTIONS: dict[str, str] = {
     "minimum": "at [1, 2, 3]; [1, 3, 2]: [0.5, 1, 0]; [0.5, 0, 1]",
     "amax": "at [1, 3, 3, 2]: [0, 0.5, 0.5, 0]",
     "amin": "at [1, 1, 1]: [0.333333, 0.333333, 0.333333]",
+    "max": "at [1, 3, 3, 2]: [0, 1, 0, 0]",
+    "min": "at [1, 1, 1]: [1, 0, 0]",
+    "cummax": "at [1, 1, 2, 2]: [1, 1, 1, 1]",
+    "cummin": "at [2, 1, 1]: [1, 1, 1]",
+    "sort": "at [2, 1, 1]: [1, 1, 1]",
+    "std": "at [1, 1]: [0, 0]",
     "vector_norm": "at [0, 0]: [0, 0]",
     "vector_norm ord=1": "at [0, 1]: [0, 1]",
     "sqrt": "at [0, 1, -1]: [inf, 0.5, nan]",

@@ -24,7 +24,7 @@ from flint import arb
 from harness.cases import Case
 from harness.kernels import Declared, gamma, load_kernel_errors
 from harness.oracles import matrix_rounding
-from harness.oracles.balls import BallArray, as_cells, filled, precision, undecided, widening
+from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, precision, undecided, widening
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
 
@@ -43,11 +43,13 @@ class Bound:
         grads: one entry an input that requires grad.
         left_range: some number on the way, forward or backward, was infinite or may have left the range of the dtype. A
             formula that multiplies it by 0 gives nan where another gives 0.
+        undecided: rounding may change which element is chosen, as in a sort of two that nearly tie: there are no balls.
     """
 
     values: tuple[Any, ...]
     grads: tuple[BallArray | None, ...]
     left_range: bool = False
+    undecided: bool = False
 
 
 def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) -> Bound:
@@ -68,8 +70,11 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
     convert = functools.partial(_flushed, tiny=float(np.finfo(dtype).tiny)) if flushes else BallArray.from_floats
     global _left_range
     _left_range = False
-    with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
-        values, grads = pull_back_balls(case, convert, _sums_in_any_order)
+    try:
+        with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
+            values, grads = pull_back_balls(case, convert, _sums_in_any_order)
+    except Undecidable:
+        return Bound((), (), undecided=True)
     return Bound(values, grads, _left_range)
 
 
@@ -229,9 +234,12 @@ def _cumsum(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray,
 
 
 def _scatter(name: str) -> Rounding:
+    """Sums of what goes to one place; nothing is rounded where it is one number."""
+
     def formula(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
         x = _magnitude(args[0])
-        return np.multiply(ENCLOSURES[name](x, **params).cells, arb(0, gamma(max(x.size, 1), u)))
+        most = _most(ENCLOSURES[name](_ones(x.shape), **params))
+        return np.multiply(ENCLOSURES[name](x, **params).cells, arb(0, gamma(most, u) if most > 1 else 0.0))
 
     return formula
 
@@ -247,6 +255,60 @@ def _products(name: str, args: tuple[Any, ...]) -> int:
     if name == "convolution_weight":
         return a[0] * math.prod(a[2:])
     return 1 if name == "outer" else a[-1]
+
+
+def _ones(shape: tuple[int, ...]) -> BallArray:
+    return BallArray.from_floats(np.ones(shape))
+
+
+def _most(counts: BallArray) -> int:
+    """The largest of some numbers that are known exactly."""
+    return max((int(c.mid().fmpz()) if c.is_exact() else 0 for c in counts.cells.ravel().tolist()), default=0)
+
+
+def _add_at(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    x, value = _magnitude(args[0]), _magnitude(args[1])
+    counts = ENCLOSURES["add_at"](
+        x.like(filled(x.shape, [arb(0)] * x.size)), BallArray.from_floats(np.ones(())), **params
+    )
+    return np.multiply(ENCLOSURES["add_at"](x, value, **params).cells, arb(0, gamma(_most(counts), u)))
+
+
+def _std(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:
+    """What the error of the variance is of its root, which bends most at the smallest one; and the root's own rounding."""
+    squares = ENCLOSURES["var"](args[0], **params)
+    shift = _magnitude(squares.like(as_cells(_var(args, params, squares, u, k)))).cells
+    cells = []
+    for v, e, y in zip(
+        squares.cells.ravel().tolist(), shift.ravel().tolist(), result.cells.ravel().tolist(), strict=True
+    ):
+        low, size = (v.lower() if v.is_finite() and v.lower() > 0 else arb(0)), e.abs_upper()
+        below = (low - size) if low > size else arb(0)
+        up, down = (low + size).sqrt() - low.sqrt(), (low if low > size else size).sqrt() - below.sqrt()
+        cells.append(arb(0, 1) * (up.max(down).abs_upper() + y.abs_upper() * arb(4 * u)))
+    return filled(result.shape, cells)
+
+
+def _std_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    """Squares may leave the range; an underflowing one moves the root by at most its own root."""
+    x = _magnitude(args[0])
+    room = arb(0, float(np.sqrt(_terms(x, params) * eta)))
+    inside = as_cells(_var_within(args, params, largest, eta))
+    return filled(inside.shape, [room if c.is_finite() else c for c in inside.ravel().tolist()])
+
+
+def _cumprod_within(args: tuple[Any, ...], params: Mapping[str, Any], largest: arb, eta: float) -> Any:
+    """As for `prod`: the running products of the factors above 1 bound all that is multiplied, and what multiplies eta."""
+    x = _ball(args[0])
+    if not x.size:
+        return arb(0)
+    over = x.like(filled(x.shape, [abs(c).max(arb(1)) for c in x.cells.ravel().tolist()]))
+    peaks = ENCLOSURES["cumprod"](over, dim=params["dim"])
+    n = _terms(x, params)
+    return filled(
+        peaks.shape,
+        [arb(0, n * eta * float(c.abs_upper())) if c < largest else _INFINITE for c in peaks.cells.ravel().tolist()],
+    )
 
 
 def _contraction(name: str) -> Rounding:
@@ -342,8 +404,8 @@ _FORMULAE: dict[str, Rounding] = {
     "sum": _sum,
     "mean": _mean,
     "cumsum": _cumsum,
-    "scatter_add": _scatter("scatter_add"),
-    "index_add": _scatter("index_add"),
+    "gather_adjoint": _scatter("gather_adjoint"),
+    "index_select_adjoint": _scatter("index_select_adjoint"),
     "matmul": _contraction("matmul"),
     "dot": _contraction("dot"),
     "outer": _contraction("outer"),
@@ -352,6 +414,10 @@ _FORMULAE: dict[str, Rounding] = {
     "convolution_weight": _contraction("convolution_weight"),
     **matrix_rounding.FORMULAE,
     "prod": _relative(0),
+    "cumprod": _relative(0),
+    "std": _std,
+    "add_at": _add_at,
+    "getitem_adjoint": _scatter("getitem_adjoint"),
     "vector_norm": _norm,
     "var": _var,
     "softmax": _softmax,
@@ -443,6 +509,8 @@ _WITHIN: dict[str, Callable[[tuple[Any, ...], Mapping[str, Any], arb, float], An
     "vector_norm": _norm_within,
     "var": _var_within,
     "prod": _prod_within,
+    "cumprod": _cumprod_within,
+    "std": _std_within,
     "gelu": _multiplied(2.0),
     "hardswish": _multiplied(6.0),
     **{name: _products_within(name) for name in _CONTRACTIONS},

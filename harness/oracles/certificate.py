@@ -30,6 +30,7 @@ from harness.oracles.series import SERIES, SeriesArray, series_length
 
 __all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_series", "rounded"]
 from harness.programs import Program, Scalar
+from harness.spelling import TORCH
 
 reference_impl.register_array_type(BallArray, enclose)
 reference_impl.register_array_type(SeriesArray, lambda name, args, params: SERIES[name](*args, **params))
@@ -99,7 +100,8 @@ def _composed(op: Callable[..., Any]) -> Callable[..., Any]:
     return on_series
 
 
-_ON_SERIES = {name: SERIES[name] if name in SERIES else _composed(op) for name, op in OPS.items()}
+# An op that `harness.spelling` writes out may share its name, but not its parameters, with a primitive that it is made of.
+_ON_SERIES = {name: SERIES[name] if name in SERIES and name not in TORCH else _composed(op) for name, op in OPS.items()}
 
 
 @functools.lru_cache(maxsize=256)

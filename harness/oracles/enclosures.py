@@ -16,11 +16,14 @@ array([1.732])
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from harness.oracles.balls import widened
 from harness.oracles.families import FAMILIES, on_balls
-from harness.oracles.families.on_balls import Enclosure
+from harness.oracles.families.on_balls import Enclosure, basic_index
 
 __all__ = ["ENCLOSURES", "MOVEMENT", "enclose"]
 
@@ -57,7 +60,6 @@ _MOVED = frozenset(
         "clone",
         "detach",
         "getitem",
-        "getitem_adjoint",
         "index_select",
         "gather",
         "logical_and",
@@ -76,6 +78,18 @@ for _family in FAMILIES:
 MOVEMENT: frozenset[str] = _MOVED.union(*(getattr(family, "MOVEMENT", ()) for family in FAMILIES))
 
 
+def _without_arrays(index: Any) -> bool:
+    """Whether an index picks no element twice because it is made of integers and slices."""
+    plain = basic_index(index)
+    return not any(isinstance(i, np.ndarray) for i in (plain if isinstance(plain, tuple) else (plain,)))
+
+
+_SOMETIMES_EXACT: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "vector_norm": lambda params: math.isinf(params.get("ord", 2.0)),
+    "getitem_adjoint": lambda params: _without_arrays(params["index"]),
+}
+
+
 def enclose(name: str, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The enclosure of one primitive, widened by the declared error if one is in force.
 
@@ -86,6 +100,6 @@ def enclose(name: str, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         Undecidable: a discrete decision falls inside a ball.
     """
     result = ENCLOSURES[name](*args, **params)
-    if name in MOVEMENT or (name == "vector_norm" and math.isinf(params.get("ord", 2.0))):
+    if name in MOVEMENT or (name in _SOMETIMES_EXACT and _SOMETIMES_EXACT[name](params)):
         return result
     return widened(name, args, params, result)

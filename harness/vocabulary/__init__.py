@@ -21,13 +21,30 @@ from harness.vocabulary import (
     losses,
     matrices,
     movement,
+    moving,
+    picking,
     reductions,
+    selection,
     special,
 )
 from harness.vocabulary.checks import Op
 
 __all__ = ["OPS"]
 
-_FAMILIES = (elementwise, reductions, movement, indexing, contraction, layers, losses, matrices, activations, special)
+_FAMILIES = (
+    elementwise,
+    reductions,
+    movement,
+    indexing,
+    contraction,
+    layers,
+    losses,
+    matrices,
+    activations,
+    special,
+    selection,
+    moving,
+    picking,
+)
 
 OPS: Final[Mapping[str, Op]] = {op.name: op for family in _FAMILIES for op in family.ROWS}

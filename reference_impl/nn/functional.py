@@ -14,6 +14,7 @@ from typing import Any
 from reference_impl import functions
 from reference_impl.dtypes import DType
 from reference_impl.functions import hardshrink, prelu, sigmoid, tanh
+from reference_impl.moving import pad
 from reference_impl.nn.attention import dropout, scaled_dot_product_attention
 from reference_impl.nn.convolution import (
     conv1d,
@@ -118,6 +119,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",

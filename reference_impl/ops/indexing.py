@@ -11,15 +11,18 @@ from reference_impl.tensor import Node
 
 __all__ = [
     "BasicIndex",
+    "add_at",
     "gather",
+    "gather_adjoint",
     "getitem",
     "getitem_adjoint",
-    "index_add",
+    "in_two_steps",
     "index_put",
     "index_select",
+    "index_select_adjoint",
     "is_basic",
+    "places_of",
     "plain_index",
-    "scatter_add",
     "with_ellipsis",
 ]
 
@@ -123,6 +126,64 @@ def plain_index(index: Any, ndim: int) -> Any:
     return _for_numpy(tuple(items))
 
 
+def in_two_steps(index: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return a user's index as a basic one, which gives a view, and one of arrays to apply to that view; None for nothing.
+
+    PyTorch means ``x[0, :, i]`` as ``x[0][:, i]``, where NumPy would take the 0 for another array of positions.
+
+    Raises:
+        IndexError: too many indices, an array that does not fit or is out of range.
+    """
+    plain = plain_index(index, len(shape))
+    if is_basic(plain):
+        return plain, None
+    if Ellipsis not in [i for i in plain if not isinstance(i, np.ndarray)]:
+        plain = (*plain, Ellipsis)
+    used = sum(_takes(i) for i in plain)
+    basic: list[Any] = []
+    picks: list[Any] = []
+    axis = 0
+    for place, item in enumerate(plain):
+        if isinstance(item, np.ndarray):
+            _check_array(item, shape, axis, place)
+            basic += [slice(None)] * _takes(item)
+            picks.append(item)
+            axis += _takes(item)
+        elif item is Ellipsis:
+            rest = len(shape) - used
+            basic += [slice(None)] * rest
+            picks += [slice(None)] * rest
+            axis += rest
+        else:
+            basic.append(item)
+            if type(item) is not int:
+                picks.append(slice(None))
+            axis += _takes(item)
+    while picks and not isinstance(picks[-1], np.ndarray):
+        picks.pop()
+    trivial = all(isinstance(i, slice) and i == slice(None) for i in basic)
+    return None if trivial else tuple(basic), tuple(picks)
+
+
+def _takes(item: Any) -> int:
+    if isinstance(item, np.ndarray):
+        return item.ndim if item.dtype == bool else 1
+    return int(type(item) is int or type(item) is slice)
+
+
+def _check_array(item: Any, shape: tuple[int, ...], axis: int, place: int) -> None:
+    if item.dtype == bool:
+        for k, n in enumerate(item.shape):
+            if n != shape[axis + k]:
+                raise IndexError(
+                    f"The shape of the mask {list(item.shape)} at index {k} does not match the shape of the indexed tensor "
+                    f"{list(shape)} at index {axis + k}"
+                )
+    elif item.size and not (item.min() >= -shape[axis] and item.max() < shape[axis]):
+        bad = item.min() if item.min() < -shape[axis] else item.max()
+        raise IndexError(f"index {bad} is out of bounds for dimension {axis} with size {shape[axis]}")
+
+
 def _plain_item(item: Any) -> Any:
     if item is None or item is Ellipsis:
         return item
@@ -142,14 +203,16 @@ def _plain_item(item: Any) -> Any:
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
 
 
-@primitive(INDEXING, vjps=[lambda ct, x_shape, dim, index: index_add(ct, shape=x_shape, dim=dim, index=index)])
+@primitive(
+    INDEXING, vjps=[lambda ct, x_shape, dim, index: index_select_adjoint(ct, shape=x_shape, dim=dim, index=index)]
+)
 def index_select(x: Any, *, dim: int, index: Any) -> Any:
     """The slices of x along `dim` at the positions of a 1-d index."""
     return np.take(x, np.asarray(index, dtype=np.int64), dim)
 
 
 @primitive(INDEXING, vjps=[lambda ct, dim, index: index_select(ct, dim=dim, index=index)])
-def index_add(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
+def index_select_adjoint(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
     """Zeros of `shape`, to which the slices of x along `dim` are added at the positions of the index."""
     out = np.zeros(shape, x.dtype)
     np.add.at(np.moveaxis(out, dim, 0), np.asarray(index, dtype=np.int64), np.moveaxis(np.asarray(x), dim, 0))
@@ -170,26 +233,40 @@ def index_put(x: Any, value: Any, *, index: Any) -> Any:
     return out
 
 
-def _places(shape: tuple[int, ...], dim: int, index: Any) -> tuple[Any, ...]:
+@primitive(
+    INDEXING,
+    vjps=[
+        lambda ct: ct,
+        lambda ct, value_shape, index: unbroadcast(getitem(ct, index=index), value_shape),
+    ],
+)
+def add_at(x: Any, value: Any, *, index: Any) -> Any:
+    """A copy of x to which `value`, broadcast, is added at `index`; repeats add up."""
+    out = np.array(x)
+    np.add.at(out, index, value)
+    return out
+
+
+def places_of(dim: int, index: Any) -> tuple[Any, ...]:
     """Return the NumPy index of ``gather``: along `dim` the given positions, along the others their own coordinate."""
     grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     grid[dim] = index
     return tuple(grid)
 
 
-@primitive(INDEXING, vjps=[lambda ct, x_shape, dim, index: scatter_add(ct, shape=x_shape, dim=dim, index=index)])
+@primitive(INDEXING, vjps=[lambda ct, x_shape, dim, index: gather_adjoint(ct, shape=x_shape, dim=dim, index=index)])
 def gather(x: Any, *, dim: int, index: Any) -> Any:
     """out[i, j] = x[index[i, j], j] for dim 0, and so on: an index of x's rank, in no dimension longer but `dim`."""
     index = np.asarray(index, dtype=np.int64)
-    return x[_places(x.shape, dim, index)] if x.ndim else np.array(x)
+    return x[places_of(dim, index)] if x.ndim else np.array(x)
 
 
 @primitive(INDEXING, vjps=[lambda ct, dim, index: gather(ct, dim=dim, index=index)])
-def scatter_add(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
+def gather_adjoint(x: Any, *, shape: tuple[int, ...], dim: int, index: Any) -> Any:
     """Zeros of `shape`, to which x is added where ``gather`` with this index would read."""
     out = np.zeros(shape, x.dtype)
     index = np.asarray(index, dtype=np.int64)
     if not shape:
         return out + x
-    np.add.at(out, _places(shape, dim, index), x)
+    np.add.at(out, places_of(dim, index), x)
     return out

@@ -8,20 +8,25 @@ from typing import Any
 import numpy as np
 
 from reference_impl.ops.elementwise import zeros_like
-from reference_impl.ops.indexing import BasicIndex, getitem
+from reference_impl.ops.indexing import BasicIndex, getitem, getitem_adjoint
 from reference_impl.primitives import MOVEMENT, apply, primitive, unbroadcast
 
 __all__ = [
     "cat",
+    "diagonal",
+    "diagonal_places",
     "expand",
     "flip",
+    "inverse",
     "permute",
     "reshape",
     "squeeze",
     "stack",
+    "to_the_end",
     "transpose",
     "tril",
     "triu",
+    "unfold",
     "unsqueeze",
     "view_scatter",
 ]
@@ -71,9 +76,9 @@ def unsqueeze(x: Any, *, dim: int) -> Any:
 def squeeze(x: Any, *, dim: int | tuple[int, ...] | None = None) -> Any:
     """x without those of the named dimensions that have length 1."""
     if dim is None:
-        return x.squeeze()
+        return x[...].squeeze()
     dims = (dim,) if isinstance(dim, int) else dim
-    return x.squeeze(tuple(d for d in dims if x.ndim and x.shape[d] == 1))
+    return x[...].squeeze(tuple(d for d in dims if x.ndim and x.shape[d] == 1))
 
 
 @primitive(MOVEMENT, vjps=[lambda ct, dims: flip(ct, dims=dims)])
@@ -115,6 +120,50 @@ def cat(*xs: Any, dim: int = 0) -> Any:
 def stack(*xs: Any, dim: int = 0) -> Any:
     """The tensors, all of one shape, along a new dimension."""
     return np.stack(xs, dim)
+
+
+def to_the_end(ndim: int, *dims: int) -> tuple[int, ...]:
+    """Return the order of dimensions that puts some of them last."""
+    last = [d % ndim for d in dims]
+    return (*(d for d in range(ndim) if d not in last), *last)
+
+
+def diagonal_places(rows: int, columns: int, offset: int) -> tuple[Any, Any]:
+    """Return the rows and the columns of the elements of a diagonal."""
+    n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    steps = np.arange(n)
+    return steps - min(offset, 0), steps + max(offset, 0)
+
+
+def _diagonal_vjp(ct: Any, x_shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Any:
+    order = to_the_end(len(x_shape), dim1, dim2)
+    shape = tuple(x_shape[d] for d in order)
+    places = diagonal_places(shape[-2], shape[-1], offset)
+    return permute(getitem_adjoint(ct, shape=shape, index=(Ellipsis, *places)), dims=inverse(order))
+
+
+@primitive(MOVEMENT, vjps=[_diagonal_vjp], view=True)
+def diagonal(x: Any, *, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The elements with equal positions in two dimensions, which one at the end replaces; `offset` goes right of them."""
+    picked = np.diagonal(x, offset, dim1, dim2)
+    if x.flags.writeable:
+        picked.flags.writeable = True  # NumPy makes it read-only for historical reasons
+    return picked
+
+
+def _unfold_vjp(ct: Any, x_shape: tuple[int, ...], dim: int, size: int, step: int) -> Any:
+    order = to_the_end(len(x_shape), dim)
+    shape = tuple(x_shape[d] for d in order)
+    places = np.arange(0, shape[-1] - size + 1, step)[:, None] + np.arange(size)
+    moved = permute(ct, dims=(*order, len(x_shape)))
+    return permute(getitem_adjoint(moved, shape=shape, index=(Ellipsis, places)), dims=inverse(order))
+
+
+@primitive(MOVEMENT, vjps=[_unfold_vjp], view=True)
+def unfold(x: Any, *, dim: int, size: int, step: int) -> Any:
+    """All slices of `size` elements along `dim`, `step` apart, which may overlap; their elements in a new last dimension."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=x.flags.writeable)
+    return windows[(slice(None),) * (dim % x.ndim) + (slice(None, None, step),)]
 
 
 def _follow(x: Any, path: Any) -> Any:

@@ -15,12 +15,17 @@ from reference_impl.primitives import REDUCTION, primitive
 __all__ = [
     "amax",
     "amin",
+    "count",
     "cumsum",
+    "has_zero",
     "log_softmax",
     "logsumexp",
     "mean",
+    "ones_like",
     "prod",
+    "restore",
     "softmax",
+    "std",
     "sum_",
     "var",
     "vector_norm",
@@ -127,10 +132,11 @@ def _prod_vjp(ct: Any, x: Any, y: Any, dim: int | None, keepdim: bool) -> Any:
     ct = restore(ct, tuple(x.shape), dim, keepdim)
     if not x.ndim:
         return ct
-    return ct * _product_of_others(x, dim) if _has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
+    return ct * _product_of_others(x, dim) if has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
 
 
-def _has_zero(x: Any) -> bool:
+def has_zero(x: Any) -> bool:
+    """Tell whether x has an element that is, or may be, zero."""
     found = eq(x, 0.0)
     found = getattr(found, "array", found)
     # An interval that may be 0 counts as 0: the product of the others is right in any case.
@@ -207,6 +213,20 @@ def var(x: Any, *, dim: Dim = None, correction: int = 1, keepdim: bool = False) 
     n = count(x.shape, dim)
     distance = x - x.sum(axis=dim, keepdims=True) / x.dtype.type(n)
     return (distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0))
+
+
+def _std_vjp(ct: Any, x: Any, y: Any, dim: Dim, correction: float, keepdim: bool) -> Any:
+    ct, y = restore(ct, x.shape, dim, keepdim), restore(y, x.shape, dim, keepdim)
+    slope = where(eq(y, 0.0), 0.0, ct / where(eq(y, 0.0), 1.0, y * 2))
+    return slope * ((x - mean(x, dim=dim, keepdim=True)) * 2 / max(count(x.shape, dim) - correction, 0))
+
+
+@primitive(REDUCTION, vjps=[_std_vjp], kinks="equal elements: 0")
+def std(x: Any, *, dim: Dim = None, correction: float = 1, keepdim: bool = False) -> Any:
+    """The square root of `var`."""
+    n = count(x.shape, dim)
+    distance = x - x.sum(axis=dim, keepdims=True) / x.dtype.type(n)
+    return np.sqrt((distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0)))
 
 
 def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> Any:

@@ -43,7 +43,9 @@ VOCABULARY = frozenset(
         "add sub mul div pow maximum minimum logaddexp atan2 gt ge lt le eq ne where clamp",
         "sum mean amax amin prod logsumexp vector_norm var cumsum softmax log_softmax",
         "reshape permute transpose expand unsqueeze squeeze flip cat stack tril triu clone detach",
-        "getitem index_select gather matmul dot outer getitem_adjoint scatter_add index_add to",
+        "getitem index_select gather matmul dot outer getitem_adjoint gather_adjoint index_select_adjoint to",
+        "argmax argmin argsort cummax_positions cummin_positions median_position isnan max min median",
+        "std cumprod diagonal unfold add_at",
         "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
         "hardswish scaled erf ndtr erfc erfcx erfinv log_ndtr lgamma digamma polygamma i0 i1 i0e i1e entr logit sinc",
         "xlogy xlog1py asin acos asinh acosh atanh log2 log10 exp2 hypot logaddexp2 floor ceil trunc round fmod remainder",
@@ -96,6 +98,16 @@ def folded(function: Callable[[list[Any]], Any]) -> Callable[..., Any]:
         return boxed([function(out[k]) for k in sorted(out)], shape)
 
     return apply
+
+
+def last_best(row: Any) -> Any:
+    """For each place of a vector where its largest element so far stands, the last of equals."""
+    return np.array([max(range(i + 1), key=lambda j: (row[j], j)) for i in range(len(row))])
+
+
+def windows(x: Any, dim: int, size: int, step: int) -> Any:
+    parts = [np.take(x, range(i, i + size), dim) for i in range(0, x.shape[dim] - size + 1, step)]
+    return np.moveaxis(np.stack(parts), [0, dim + 1], [dim, -1])
 
 
 def product(items: list[Any]) -> Any:
@@ -218,12 +230,35 @@ TRUTH: dict[str, Callable[..., Any]] = {
         np.array(index),
         axis=dim,
     ),
+    "argmax": lambda x, **kw: exact(np.argmax(x, kw["dim"], keepdims=kw.get("keepdim", False))),
+    "argmin": lambda x, **kw: exact(np.argmin(x, kw["dim"], keepdims=kw.get("keepdim", False))),
+    "argsort": lambda x, *, dim, descending=False, stable=True: exact(
+        np.argsort(-x if descending else x, dim, "stable")
+    ),
+    "cummax_positions": lambda x, *, dim: exact(np.apply_along_axis(last_best, dim, x)),
+    "cummin_positions": lambda x, *, dim: exact(np.apply_along_axis(last_best, dim, -x)),
+    "median_position": lambda x, *, dim: exact(np.take(np.argsort(x, dim), [(x.shape[dim] - 1) // 2], dim)),
+    "isnan": lambda x: exact(np.zeros(x.shape)),
+    "max": folded(max),
+    "min": folded(min),
+    "median": folded(lambda items: sorted(items)[(len(items) - 1) // 2]),
+    "std": lambda x, *, correction=1, **kw: folded(lambda items: mpmath.sqrt(variance(items, correction)))(x, **kw),
+    "cumprod": lambda x, *, dim: np.cumprod(x, axis=dim) if x.ndim else x,
+    "diagonal": lambda x, *, offset, dim1, dim2: np.diagonal(x, offset, dim1, dim2),
+    "unfold": lambda x, *, dim, size, step: np.moveaxis(
+        np.stack([np.take(x, range(i, i + size), dim) for i in range(0, x.shape[dim] - size + 1, step)]),
+        [0, dim + 1],
+        [dim, -1],
+    ),
+    "add_at": lambda x, value, *, index: (
+        x + placed(np.broadcast_to(value, x[index].shape), x.shape, places(x.shape)[index])
+    ),
     "matmul": lambda a, b: np.asarray(np.matmul(a, b), dtype=object),
     "dot": lambda a, b: np.asarray(np.dot(a, b), dtype=object),
     "outer": np.multiply.outer,
     "getitem_adjoint": lambda ct, *, shape, index: placed(ct, shape, places(shape)[numpy_index(index)]),
-    "index_add": lambda ct, *, shape, dim, index: placed(ct, shape, np.take(places(shape), index, axis=dim)),
-    "scatter_add": lambda ct, *, shape, dim, index: placed(
+    "index_select_adjoint": lambda ct, *, shape, dim, index: placed(ct, shape, np.take(places(shape), index, axis=dim)),
+    "gather_adjoint": lambda ct, *, shape, dim, index: placed(
         ct, shape, TRUTH["gather"](places(shape), dim=dim, index=index)
     ),
 }
@@ -531,12 +566,34 @@ def tries() -> list[Try]:
     take("getitem", m, index=(1, 2))
     take("getitem_adjoint", (1, 1), shape=m, index=index)
     take("index_select", m, dim=1, index=(2, 0, 2, 2))
-    take("index_add", (2, 4), shape=m, dim=1, index=(2, 0, 2, 2))
+    take("index_select_adjoint", (2, 4), shape=m, dim=1, index=(2, 0, 2, 2))
     take("gather", m, dim=1, index=((0, 0, 2, 0),))
     take("gather", m, dim=0, index=((0, 1), (1, 1), (1, 0)))
-    take("scatter_add", (1, 4), shape=m, dim=1, index=((0, 0, 2, 0),))
+    take("gather_adjoint", (1, 4), shape=m, dim=1, index=((0, 0, 2, 0),))
     for a, b in (((3,), (3,)), (m, v), (v, (3, 2)), (m, (3, 4)), ((2, 2, 3), (3, 2)), ((2, 1, 1, 3), (3, 3, 2))):
         take("matmul", a, b)
+    for dim, keepdim in ((1, False), (0, True), (None, False)):
+        take("argmax", m, dim=dim, keepdim=keepdim)
+        take("argmin", m, dim=dim, keepdim=keepdim)
+    for dim in (0, 1):
+        take("argsort", m, dim=dim)
+        take("argsort", m, dim=dim, descending=True)
+        for name in ("cummax_positions", "cummin_positions", "median_position"):
+            take(name, m, dim=dim)
+        take("cumprod", m, dim=dim)
+        take("cumprod", m, dim=dim, domain="nonzero")
+    for name in ("max", "min", "median", "isnan"):
+        take(name, m)
+    for dim, keepdim in ((None, False), (-1, True), ((0, 2), False)):
+        take("std", t, dim=dim, keepdim=keepdim, correction=0)
+    take("std", m, dim=1)
+    for offset in (0, 1, -1):
+        take("diagonal", m, offset=offset, dim1=0, dim2=1)
+    take("diagonal", t, offset=0, dim1=2, dim2=0)
+    take("unfold", m, dim=1, size=2, step=1)
+    take("unfold", (4, 2), dim=0, size=2, step=2)
+    take("add_at", m, (2, 4), index=(slice(None), np.array([2, 0, 2, 2])))
+    take("add_at", m, (3,), index=(np.array([1, 1]),))
     take("dot", v, v)
     take("outer", v, (2,))
     for name in "selu silu mish logsigmoid relu6 hardsigmoid hardswish erf ndtr".split():

@@ -42,7 +42,8 @@ def ids(attempts: Iterable[Try]) -> list[str]:
 
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-CONTINUOUS = [t for t in TRIES if t.name not in JUMPS]
+POSITIONS = frozenset(["argmax", "argmin", "argsort", "cummax_positions", "cummin_positions", "median_position"])
+CONTINUOUS = [t for t in TRIES if t.name not in JUMPS | POSITIONS]
 
 
 def test_no_primitive_of_the_vocabulary_is_missing() -> None:
@@ -60,7 +61,10 @@ def test_exact_result_lies_in_the_enclosure_of_fat_balls(attempt: Try, data: st.
     assert escapes(ENCLOSURES[attempt.name], attempt, balls, points) == []
 
 
-@pytest.mark.parametrize("attempt", TRIES, ids=ids(TRIES))
+TIGHT = [t for t in TRIES if t.name not in POSITIONS]
+
+
+@pytest.mark.parametrize("attempt", TIGHT, ids=ids(TIGHT))
 @given(data=st.data())
 @few
 def test_enclosure_of_exact_points_is_right_and_tight(attempt: Try, data: st.DataObject) -> None:
@@ -75,6 +79,7 @@ def test_enclosure_of_exact_points_is_right_and_tight(attempt: Try, data: st.Dat
 
 
 UNDECIDED = [t for t in TRIES if t.name in JUMPS]
+CHOOSING = [t for t in TRIES if t.name in POSITIONS]
 
 
 @pytest.mark.parametrize("attempt", UNDECIDED, ids=ids(UNDECIDED))
@@ -89,6 +94,33 @@ def test_decision_on_fat_balls_is_right_or_raises(attempt: Try, data: st.DataObj
     with undecided("union"):
         problems += escapes(ENCLOSURES[attempt.name], attempt, balls, points)
     assert problems == []
+
+
+@pytest.mark.parametrize("attempt", CHOOSING, ids=ids(CHOOSING))
+@given(data=st.data())
+@few
+def test_position_in_fat_balls_is_right_or_raises(attempt: Try, data: st.DataObject) -> None:
+    """An index has no interval, so that what is not certain raises under either policy."""
+    balls, points = data.draw(ball_arguments(attempt, fat=data.draw(st.booleans())))
+    for policy in ("raise", "union"):
+        with undecided(policy):
+            try:
+                problems = escapes(ENCLOSURES[attempt.name], attempt, balls, points)
+            except Undecidable:
+                problems = []
+        assert problems == []
+
+
+def test_positions_of_equal_numbers_follow_their_order_or_raise() -> None:
+    x = BallArray.from_floats(np.array([2.0, 1.0, 2.0, 1.0]))
+    assert ENCLOSURES["argsort"](x, dim=0).tolist() == [1, 3, 0, 2]
+    assert ENCLOSURES["argsort"](x, dim=0, descending=True).tolist() == [0, 2, 1, 3]
+    assert int(ENCLOSURES["argmax"](x, dim=0)) == 0
+    assert ENCLOSURES["cummax_positions"](x, dim=0).tolist() == [0, 0, 2, 2]
+    with pytest.raises(Undecidable):
+        ENCLOSURES["argsort"](x, dim=0, stable=False)
+    with series_length(2), pytest.raises(Undecidable):
+        SERIES["argsort"](SeriesArray.from_floats(np.array([1.0, 1.0]), 1.0), dim=0)
 
 
 @given(data=st.data())
@@ -249,7 +281,7 @@ def shifted(points: Any, direction: Any, step: Any) -> Any:
 def is_smooth(attempt: Try) -> bool:
     """Whether differences converge fast: a norm of order 2.5 or 3 has no third derivative where a component is 0."""
     rough = attempt.params.get("ord") in (2.5, 3.0) and attempt.domain != "nonzero"
-    return attempt.name not in COMPARISONS | {"sign", "to", "detach"} and not rough
+    return attempt.name not in COMPARISONS | POSITIONS | {"sign", "to", "detach", "isnan"} and not rough
 
 
 SMOOTH = [t for t in TRIES if is_smooth(t)]

@@ -54,10 +54,11 @@ OUTSIDE = tuple(
 )  # adjoints, in-place, casts
 ADJOINTS = {
     "getitem_adjoint": "getitem",
-    "index_add": "index_select",
-    "scatter_add": "gather",
+    "index_select_adjoint": "index_select",
+    "gather_adjoint": "gather",
     "convolution_weight": "conv1d",
     "scaled": "erf",
+    "add_at": "index_add",
 }
 
 
@@ -89,7 +90,10 @@ class Try:
     def _find_sharp(self) -> bool:
         if self.certificate.status != "certified":
             return False
-        for true, allowed in zip(self.certificate.grads, enclose_backend(self.case, "reference").grads, strict=True):
+        bound = enclose_backend(self.case, "reference")
+        if bound.undecided:
+            return False
+        for true, allowed in zip(self.certificate.grads, bound.grads, strict=True):
             if true is None or allowed is None:
                 continue
             middle, radius = np.abs(true.midpoints()), allowed.radii()
@@ -249,12 +253,6 @@ def _write_slice(x: Any, value: Any) -> Any:
     return out
 
 
-def _write_at_index(x: Any, value: Any) -> Any:
-    out = x.clone()
-    out[tape.tensor([1, 2])] = value
-    return out
-
-
 def _in_float32(x: Any, value: Any) -> Any:
     return x.float() * value.float()
 
@@ -289,7 +287,6 @@ IN_PLACE: dict[str, tuple[Callable[[Any, Any], Any], tuple[Array, Array], Progra
         Program((Spec((4,)), Spec((4,))), (Instr("mul", (0, 1)),), (2,)),
     ),
 }
-IN_PLACE["index_put"] = (_write_at_index, *IN_PLACE["view_scatter"][1:])
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

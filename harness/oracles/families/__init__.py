@@ -10,8 +10,16 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from harness.oracles.families import activations, layers, linear_algebra, rounding, special, transcendental
+from harness.oracles.families import activations, layers, linear_algebra, rounding, selection, special, transcendental
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: Final[tuple[ModuleType, ...]] = (activations, layers, special, linear_algebra, transcendental, rounding)
+FAMILIES: Final[tuple[ModuleType, ...]] = (
+    activations,
+    layers,
+    selection,
+    special,
+    linear_algebra,
+    transcendental,
+    rounding,
+)

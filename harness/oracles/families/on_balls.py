@@ -456,7 +456,7 @@ def _index_select(x: A, *, dim: int, index: Any) -> A:
     )
 
 
-def _index_add(ct: A, *, shape: Sequence[int], dim: int, index: Any) -> A:
+def _index_select_adjoint(ct: A, *, shape: Sequence[int], dim: int, index: Any) -> A:
     positions = flat_positions(shape)
     targets = np.take(positions, np.atleast_1d(integers(index)), axis=dim) if positions.ndim else positions
     return accumulated(ct, shape, targets)
@@ -481,7 +481,7 @@ def _gather(x: A, *, dim: int, index: Any) -> A:
     return x.like(filled(positions.shape, [cells[i] for i in positions.ravel().tolist()]))
 
 
-def _scatter_add(ct: A, *, shape: Sequence[int], dim: int, index: Any) -> A:
+def _gather_adjoint(ct: A, *, shape: Sequence[int], dim: int, index: Any) -> A:
     return accumulated(ct, shape, along(shape, dim, index))
 
 
@@ -751,9 +751,9 @@ GENERIC: dict[str, Enclosure] = {
     "getitem": _getitem,
     "getitem_adjoint": _getitem_adjoint,
     "index_select": _index_select,
-    "index_add": _index_add,
+    "index_select_adjoint": _index_select_adjoint,
     "gather": _gather,
-    "scatter_add": _scatter_add,
+    "gather_adjoint": _gather_adjoint,
     "matmul": matmul,
     "dot": _dot,
     "outer": _outer,
