@@ -110,18 +110,5 @@ NOT_COVERED = {
     ),
 }
 
-_TESTED_KINKS = {  # of priority 3
-    *(97,),
-    *(5, 6, 12, 20, 22, 24, 25, 26, 28, 31, 41, 42, 43, 44, 46, 47, 48, 49, 50, 52, 53, 60, 65, 67, 68),
-    *(*range(70, 93), *range(94, 97), *range(98, 110)),
-    *(19, *range(54, 59)),
-}
-
 # Rows that have neither a test nor a place in `NOT_COVERED` yet.
-PENDING = frozenset(
-    f"{section}{number:02}"
-    for section, numbers in {
-        "KP": tuple(n for n in _ROWS[3]["KP"] if n not in _TESTED_KINKS),
-    }.items()
-    for number in numbers
-)
+PENDING: frozenset[str] = frozenset()
