@@ -115,8 +115,11 @@ def judge(
         return tuple(Verdict("disagree", c, "structure", text, "framework") for c in ("value", "vjp"))  # type: ignore[return-value]  # two claims
     if certificate.status == "undecided" or (bound is not None and bound.undecided):
         counts = (sum(v.size for v in outcome.values), sum(g.size for g in outcome.grads if g is not None))
+        # No precision tells the numbers apart: they are equal, and which of them is chosen nobody promises. Else rounding
+        # alone can tip the choice.
+        why = "kink" if certificate.status == "undecided" else "tie"
         return tuple(  # type: ignore[return-value]  # two claims
-            Verdict("inconclusive", c, reason="tie", elements=n, undecided=n, reasons={"tie": n})
+            Verdict("inconclusive", c, reason=why, elements=n, undecided=n, reasons={why: n})
             for c, n in zip(("value", "vjp"), counts, strict=True)
         )
     doubt = "tie" if certificate.status in ("kink", "tie") else "bound too wide"

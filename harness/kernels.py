@@ -59,7 +59,7 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("gather_adjoint", "index_select_adjoint", "getitem_adjoint"), SUM),
     "scaled": "gamma_4 |y|",
     **dict.fromkeys(("convolution", "convolution_input", "convolution_weight"), SUM),
-    "first_largest": EXACT,
+    **dict.fromkeys(("first_largest", "max", "min", "median", "diagonal", "unfold", "index_put"), EXACT),
     "matrix_solve": "gamma_3n (2^n - 1) max|A| |A^-1| 1 sum|x|",
     "matrix_inverse": "gamma_6n (2^n - 1) max|A| (|A^-1| 1) (1 |A^-1|)",
     "determinant": "gamma_n (2^n - 1) max|A| sum_i prod_(k != i) sum_j |a_kj| n",

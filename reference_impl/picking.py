@@ -62,7 +62,8 @@ def _value_for(x: Tensor, value: Any) -> Tensor:
 
 
 def _same_dtype(name: str, x: Tensor, source: Tensor) -> None:
-    if x.array.dtype != source.array.dtype:
+    both = (x.array, source.array)
+    if all(isinstance(a, np.ndarray) for a in both) and both[0].dtype != both[1].dtype:
         raise RuntimeError(
             f"{name}: self and source expected to have the same dtype, but got {x.dtype} and {source.dtype}"
         )

@@ -370,14 +370,15 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
     """The elements in rising or falling order along `dim`, and where they were; equals keep their order, nan is largest."""
     axis = axis_of(dim, input.array.ndim)
-    order = selection.argsort(input.detach(), dim=axis, descending=descending, stable=stable)
+    # PyTorch's sort on the CPU keeps the order of equal elements whether that is asked for or not (measured).
+    order = selection.argsort(input.detach(), dim=axis, descending=descending, stable=True)
     return ValuesIndices(indexing.gather(input, dim=axis, index=order.array), order)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort the input along `dim`."""
     axis = axis_of(dim, input.array.ndim)
-    out: Tensor = selection.argsort(input.detach(), dim=axis, descending=descending, stable=stable)
+    out: Tensor = selection.argsort(input.detach(), dim=axis, descending=descending, stable=True)
     return out
 
 

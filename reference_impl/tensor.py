@@ -477,7 +477,10 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return a constant that shares this tensor's memory and version counter."""
-        out = Tensor(self.array)
+        array = self.array
+        if type(array) is not _ndarray:  # a foreign array may hold derivatives of its own
+            array = _foreign_types[type(array)]("detach", (array,), {})
+        out = Tensor(array)
         out.storage = self.storage
         return out
 

@@ -165,6 +165,7 @@ def test_outputs_without_a_gradient_are_printed_and_not_pulled_back() -> None:
         assert names["values"][1].tolist() == [True, False]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's remarks on kl_div and even kernels
 @pytest.mark.parametrize("framework", ["jax", "reference"])
 @pytest.mark.parametrize("op", OPS)
 def test_the_scripts_of_an_op_mean_what_pytorch_means(op: str, framework: str) -> None:

@@ -28,7 +28,7 @@ from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, prec
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
 
-__all__ = ["Bound", "enclose_backend", "enlarged", "widener"]
+__all__ = ["Bound", "enclose_backend", "enlarged", "sums_in_any_order", "widener"]
 
 BITS = {"float64": 96, "float32": 64}
 _INFINITE = arb("nan")
@@ -72,7 +72,7 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
     _left_range = False
     try:
         with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
-            values, grads = pull_back_balls(case, convert, _sums_in_any_order)
+            values, grads = pull_back_balls(case, convert, sums_in_any_order)
     except Undecidable:
         return Bound((), (), undecided=True)
     return Bound(values, grads, _left_range)
@@ -83,7 +83,7 @@ _left_range = False
 
 
 @contextlib.contextmanager
-def _sums_in_any_order() -> Iterator[None]:
+def sums_in_any_order() -> Iterator[None]:
     """Widen sums of two as parts of a longer one, inside the block.
 
     A tensor that is used several times gets the sum of as many cotangents, and every engine adds them up in an order of
@@ -137,6 +137,8 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
         return arb(1, entry.k * u), arb(0, entry.eta + absolute), entry
 
     def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> Any:
+        if name == "polygamma" and params["n"] == 0:
+            name = "digamma"  # whose zero at 1.46 polygamma of higher order has not
         if name in MOVEMENT or type(result) is not BallArray or not result.size:
             return result
         cells = result.cells

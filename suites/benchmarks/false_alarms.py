@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import math
+import traceback
 
 import click
 import numpy as np
@@ -39,6 +40,8 @@ def main(programs: int, backends: str, ops: str | None, seed: int, every_program
         command="false_alarms",
     )
     rows, info = result.rows, result.info
+    if result.failure is not None:
+        traceback.print_exception(result.failure)
     seconds = info.elapsed_seconds or math.nan
     print(f"{cpu_name()}; " + ", ".join(f"{k} {v}" for k, v in versions().items()))
     drawn = f"{info.programs} programs, {info.points} points, seed {seed}"
@@ -63,6 +66,8 @@ def main(programs: int, backends: str, ops: str | None, seed: int, every_program
         if r.verdict == "disagree":
             what = f"{r.backend} {r.mode} {r.dtype} {r.claim} {r.aspect}"
             print(f"\n{'-' * 100}\n{what} owner {r.owner}: {r.reason}\n{r.reproducer}")
+    if result.failure is not None:
+        raise SystemExit(f"the run ended early, after {info.programs} programs: {result.failure!r}")
 
 
 if __name__ == "__main__":

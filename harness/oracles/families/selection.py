@@ -117,6 +117,8 @@ def _along(function: Callable[[list[Any]], list[int]]) -> Enclosure:
             return np.zeros((), np.int64)
         (axis,) = dims_of(x.ndim, dim)
         moved = np.moveaxis(x.cells, axis, -1)
+        if not moved.size:
+            return np.zeros(x.shape, np.int64)
         rows = [function(list(row)) for row in moved.reshape(-1, moved.shape[-1])]
         found = np.array(rows, np.int64).reshape((*moved.shape[:-1], -1 if moved.size else moved.shape[-1]))
         return np.moveaxis(found, -1, axis)
