@@ -184,10 +184,13 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
     """The Frobenius norm of matrices, or the largest (ord 1, inf) or smallest (-1, -inf) sum of a column or row.
 
     Raises:
-        RuntimeError: an order that needs singular values.
+        NotImplementedError: an order that needs singular values.
+        RuntimeError: an order that there is not.
     """
     if ord in ("fro", None):
         return vector_norm(A, 2, tuple(dim), keepdim)
+    if ord in ("nuc", 2, -2):
+        raise NotImplementedError(f"linalg.matrix_norm: the reference has no singular values, so no order {ord!r}")
     if ord not in (1, -1, math.inf, -math.inf):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     rows, columns = (d % A.array.ndim for d in dim)

@@ -206,11 +206,25 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     return _as_tensor(sub(mul(turned(a, 1), turned(b, 2)), mul(turned(a, 2), turned(b, 1))))
 
 
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
+_COMPUTE_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _COMPUTE_MODES[0]) -> Tensor:
     """The p-norm distances of each row of x1, (..., n, d), to each row of x2, (..., m, d). At distance 0 the gradient is 0.
 
     Ties of the largest difference (p = inf) share the gradient evenly.
+
+    Args:
+        compute_mode: PyTorch's choice of an algorithm, of which the reference has one: differences, then their norm.
+
+    Raises:
+        RuntimeError: p is negative, or the shapes do not fit.
+        ValueError: a mode that there is not.
     """
+    if compute_mode not in _COMPUTE_MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    if p < 0:
+        raise RuntimeError(f"cdist only supports non-negative p values, got {p}")
     if x1.array.ndim < 2 or x2.array.ndim < 2:
         raise RuntimeError(f"cdist only supports at least 2D tensors, got {x1.array.ndim}D and {x2.array.ndim}D")
     if x1.array.shape[-1] != x2.array.shape[-1]:

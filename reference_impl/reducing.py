@@ -255,7 +255,13 @@ def vector_norm(
 
 
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: DType | None = None) -> Tensor:
-    """The p-norm of the elements, by default the Euclidean one."""
+    """The p-norm of the elements, by default the Euclidean one.
+
+    Raises:
+        NotImplementedError: p is "nuc", which needs singular values.
+    """
+    if p == "nuc":
+        raise NotImplementedError("norm: the reference has no singular values, so no order 'nuc'")
     return vector_norm(input, 2.0 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import reference_impl
 from suites.api_twins import differences, whole
 
 CONVOLUTIONS: list[tuple[str, list[Any], dict[str, Any]]] = [
@@ -33,6 +34,13 @@ CONVOLUTIONS: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("conv_transpose2d", [(2, 3, 4, 3), (3, 2, 3, 2), (2,)], {"stride": 2}),
     ("conv_transpose2d", [(1, 2, 2, 3), (2, 2, 3, 2)], {"stride": (3, 2), "output_padding": (2, 1), "groups": 2}),
     ("conv_transpose2d", [(1, 2, 2, 3), (3, 2, 3, 2)], {}),
+    ("conv_transpose1d", [(2, 3, 4), (3, 2, 3)], {"dilation": 3, "output_padding": 2}),
+    ("conv_transpose1d", [(2, 3, 4), (3, 2, 3)], {"dilation": 4, "output_padding": 3, "padding": 2, "stride": 2}),
+    (
+        "conv_transpose2d",
+        [(1, 2, 2, 3), (2, 2, 3, 2)],
+        {"dilation": (1, 4), "output_padding": (0, 3), "padding": (0, 4)},
+    ),
 ]
 
 
@@ -67,6 +75,7 @@ POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     ("max_pool2d", (2, 3, 6, 7), {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)}),
     ("max_pool2d", (3, 5, 5), {"kernel_size": 2, "ceil_mode": True}),
     ("max_pool2d", (1, 1, 2, 2), {"kernel_size": 3}),
+    ("max_pool2d", (1, 1, 4, 4), {"kernel_size": 2, "return_indices": False}),
     ("avg_pool1d", (2, 3, 8), {"kernel_size": 2}),
     ("avg_pool1d", (2, 3, 7), {"kernel_size": 4, "stride": 1, "padding": 2}),
     ("avg_pool1d", (2, 3, 7), {"kernel_size": 4, "padding": 2, "count_include_pad": False, "ceil_mode": True}),
@@ -80,6 +89,10 @@ POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     ("interpolate", (1, 2, 5), {"scale_factor": 2}),
     ("interpolate", (1, 2, 3, 5), {"size": (5, 3)}),
     ("interpolate", (1, 2, 3, 5), {"scale_factor": (1.7, 0.6)}),
+    ("interpolate", (1, 2, 3, 5), {"scale_factor": (1.7, 0.6), "recompute_scale_factor": True}),
+    ("interpolate", (1, 2, 5), {"size": 3, "recompute_scale_factor": True}),
+    ("interpolate", (1, 2, 5), {"size": 3, "scale_factor": 2}),
+    ("interpolate", (1, 2, 5), {"size": 3, "align_corners": False}),
     ("pixel_shuffle", (2, 8, 2, 3), {"upscale_factor": 2}),
     ("pixel_shuffle", (2, 7, 2, 3), {"upscale_factor": 2}),
     ("pixel_unshuffle", (2, 2, 4, 6), {"downscale_factor": 2}),
@@ -93,6 +106,27 @@ def test_a_pool_is_pytorchs_at_ties_too(name: str, shape: Any, keywords: dict[st
     assert differences(lambda m, x: functional(m, name)(x, **keywords), [x]) == []
     distinct = np.random.default_rng(0).permutation(x.size).reshape(shape) * 64.0
     assert differences(lambda m, x: functional(m, name)(x, **keywords), [distinct], "float32") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "keywords"),
+    [(name, shape, more) for name, shape, more in POOLS if name.startswith("max") and "return_indices" not in more],
+)
+def test_where_the_largest_stand_is_pytorchs(name: str, shape: Any, keywords: dict[str, Any]) -> None:
+    (x,) = whole([shape], low=-1, high=2)
+    holes = x.copy()
+    holes.flat[::5] = np.nan
+    for array in (x, holes):
+        for part in (0, 1):
+            found = differences(
+                lambda m, x, k=part: functional(m, name)(x, return_indices=True, **keywords)[k], [array]
+            )
+            assert found == []
+
+
+def test_a_way_to_resample_that_the_reference_lacks_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="'nearest' only, got 'bilinear'"):
+        reference_impl.nn.functional.interpolate(reference_impl.ones(1, 1, 2, 2), 4, mode="bilinear")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import reference_impl
 from suites.api_twins import differences
 
 RNG = np.random.default_rng(11)
@@ -65,6 +66,7 @@ CALLS: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("linalg.norm", [drawn(3, 4)], {"ord": 1}),
     ("linalg.norm", [drawn(3, 4)], {}),
     ("linalg.norm", [drawn(3, 4)], {"ord": 3, "dim": 1}),
+    ("linalg.matrix_norm", [drawn(3, 4)], {"ord": 3}),
     ("trace", [drawn(3, 4)], {}),
     ("trace", [drawn(3)], {}),
 ]
@@ -78,6 +80,16 @@ def test_a_function_of_matrices_is_pytorchs(name: str, arrays: list[Any], keywor
         return module(*tensors, **keywords)
 
     assert differences(call, arrays, units=512) == []
+
+
+@pytest.mark.parametrize("order", ["nuc", 2, -2])
+def test_a_norm_that_needs_singular_values_says_that_there_are_none(order: Any) -> None:
+    x = reference_impl.ones(2, 2)
+    with pytest.raises(NotImplementedError, match="no singular values"):
+        reference_impl.linalg.norm(x, order)
+    if order == "nuc":
+        with pytest.raises(NotImplementedError, match="no singular values"):
+            x.norm(order)
 
 
 def test_what_a_cholesky_factor_solves_is_pytorchs_in_the_triangle_that_is_read() -> None:

@@ -89,6 +89,10 @@ CALLS: list[tuple[str, list[Any], tuple[Any, ...], dict[str, Any]]] = [
     ("cdist", [(2, 3, 2), (4, 2)], (), {"p": 1.0}),
     ("cdist", [np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]])], (), {}),  # 0 at distance 0
     ("cdist", [(2, 3), (4, 2)], (), {}),
+    ("cdist", [(2, 3), (4, 3)], (0.0,), {}),
+    ("cdist", [(2, 3), (4, 3)], (-1.0,), {}),
+    ("cdist", [(2, 3), (4, 3)], (1.0, "donot_use_mm_for_euclid_dist"), {}),
+    ("cdist", [(2, 3), (4, 3)], (), {"compute_mode": "quickly"}),
     ("nn.functional.linear", [(2, 3), (4, 3), (4,)], (), {}),
     ("nn.functional.linear", [(3,), (4, 3)], (), {}),
     ("nn.functional.linear", [(2, 2, 3), (3,)], (), {}),

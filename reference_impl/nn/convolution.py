@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reference_impl.moving import pad
 from reference_impl.ops import convolution as ops
 from reference_impl.ops.elementwise import add
 from reference_impl.ops.movement import reshape
@@ -180,8 +181,14 @@ def _transposed(
     )
     if any(n <= 0 for n in space):
         raise RuntimeError(f"Given input size per channel: {list(t.shape[2:])}. Calculated output size: {list(space)}")
-    # What output padding adds behind may be more than the padding takes away: places that no window reaches.
-    y = ops.convolution_input(t, weight, space=space, stride=strides, padding=pads, dilation=dilations, groups=groups)
+    # Output padding takes away from the padding behind, so that the windows are as many as the input has places; what it
+    # adds beyond that no window reaches.
+    beyond = tuple(max(e - p[1], 0) for e, p in zip(extra, pads, strict=True))
+    ends = tuple((p[0], max(p[1] - e, 0)) for e, p in zip(extra, pads, strict=True))
+    reached = tuple(n - b for n, b in zip(space, beyond, strict=True))
+    y = ops.convolution_input(t, weight, space=reached, stride=strides, padding=ends, dilation=dilations, groups=groups)
+    if any(beyond):
+        y = pad(y, [n for b in reversed(beyond) for n in (0, b)])
     return _finished(y, bias, added)
 
 

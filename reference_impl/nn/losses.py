@@ -431,5 +431,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along `dim`; a norm below eps counts as eps and keeps its gradient."""
+    if x1.array.shape != x2.array.shape:  # the vectors are those of the common shape
+        shape = np.broadcast_shapes(x1.array.shape, x2.array.shape)
+        x1, x2 = F.expand(x1, shape), F.expand(x2, shape)
     units = [F.div(x, _at_least(F.vector_norm(x, 2, dim, keepdim=True), eps)) for x in (x1, x2)]
     return F.sum(F.mul(*units), dim)

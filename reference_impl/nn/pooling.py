@@ -14,7 +14,7 @@ from reference_impl.ops.convolution import convolution
 from reference_impl.ops.elementwise import div
 from reference_impl.ops.indexing import index_select
 from reference_impl.ops.movement import permute, reshape
-from reference_impl.ops.pooling import first_largest
+from reference_impl.ops.pooling import first_largest, largest_position
 from reference_impl.tensor import Tensor
 
 __all__ = [
@@ -81,37 +81,62 @@ def _windows(space: Sizes, places: Sizes, kernel: Sizes, stride: Sizes, padding:
 
 
 def _max_pool(
-    name: str, rank: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> Tensor:
+    name: str,
+    rank: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
     kernel, given, pads, dilations = _settings(name, input, rank, kernel_size, stride, padding, dilation)
     lead, space = tuple(input.shape[:-rank]), tuple(input.shape[-rank:])
     places = _places(space, kernel, given, pads, dilations, ceil_mode)
     index = _windows(space, places, kernel, given, pads, dilations)
     flat = reshape(input, shape=(*lead, math.prod(space)))
     taken = index_select(flat, dim=len(lead), index=index.reshape(-1))
-    largest = first_largest(reshape(taken, shape=(*lead, *index.shape)))
-    out: Tensor = reshape(largest, shape=(*lead, *places))
-    return out
+    windows = reshape(taken, shape=(*lead, *index.shape))
+    out: Tensor = reshape(first_largest(windows), shape=(*lead, *places))
+    if not return_indices:
+        return out
+    first = largest_position(windows.array)[..., None]
+    at = np.take_along_axis(np.broadcast_to(index, windows.array.shape), first, axis=-1)
+    return out, Tensor(at.reshape(*lead, *places))
 
 
 def max_pool1d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest of each window of (n, c, length) or (c, length); of ties the first gets the gradient.
 
     Args:
         stride: the kernel's size by default.
         padding: places on either side that take no part.
         ceil_mode: the last window may reach over the edge.
+        return_indices: return where each of them stands too, counted through the spatial dimensions of the input.
     """
-    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest of each window of (n, c, height, width); of ties the first, row by row, gets the gradient."""
-    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _avg_pool(
@@ -214,22 +239,37 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 
 
 def interpolate(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
 ) -> Tensor:
     """Resample the spatial dimensions of (n, c, *space) by the nearest element before each place.
 
+    Args:
+        recompute_scale_factor: the steps are those of the whole sizes that `scale_factor` gives, not its own.
+
     Raises:
-        RuntimeError: a mode other than "nearest", or not exactly one of `size` and `scale_factor`.
+        NotImplementedError: one of PyTorch's other modes.
+        ValueError: `align_corners` with mode "nearest", or neither or both of `size` and `scale_factor`.
     """
-    if mode != "nearest" or align_corners is not None:
-        raise RuntimeError(f"interpolate: only mode='nearest' is supported, got {mode!r}")
+    if mode != "nearest":
+        raise NotImplementedError(f"interpolate: the reference has mode='nearest' only, got {mode!r}")
+    if align_corners is not None:
+        raise ValueError(f"align_corners can only be set with the linear and cubic modes, got {align_corners}")
+    if recompute_scale_factor and size is not None:
+        raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
     if (size is None) == (scale_factor is None):
-        raise RuntimeError("only one of size or scale_factor should be defined")
+        raise ValueError(
+            f"only one of size or scale_factor should be defined, got size={size} and scale_factor={scale_factor}"
+        )
     rank = input.array.ndim - 2
     scales: list[float | None] = [None] * rank
     if scale_factor is not None:
         factors = (scale_factor,) * rank if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
-        scales = [float(f) for f in factors]
+        scales = [None if recompute_scale_factor else float(f) for f in factors]
         sizes = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
     else:
         sizes = sizes_of(size, rank, "interpolate", "size")

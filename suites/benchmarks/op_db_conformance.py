@@ -42,6 +42,11 @@ ADAPTED: dict[str, Callable[..., Any]] = {
     "__rdiv__": lambda x, y: y / x,
     "__rpow__": lambda x, y: y**x,
     "__rmatmul__": lambda x, y: y @ x,
+    "polygamma": lambda x, n: reference_impl.polygamma(n, x),
+    "zero_": lambda x: x.clone().zero_(),
+    "nn.functional.embedding": lambda weight, places, **more: reference_impl.nn.functional.embedding(
+        places, weight, **more
+    ),
     "__getitem__": lambda x, *index: x[index[0] if len(index) == 1 else index],
 }
 
@@ -99,12 +104,12 @@ def outcome(T: Any, function: Callable[..., Any], args: Sequence[Any], kwargs: d
     outputs = list(tensors_in([function(*args, **kwargs)], T.Tensor))
     inputs = [x for x in tensors_in([list(args), kwargs], T.Tensor) if x.requires_grad]
     values = [np.array(y.detach().numpy()) for y in outputs]
-    roots = [y for y in outputs if y.requires_grad]
+    roots = [(i, y) for i, y in enumerate(outputs) if y.requires_grad]
     if not roots or not inputs:
         return values, None
-    rng = np.random.default_rng(0)
-    cotangents = [T.tensor(rng.uniform(0.5, 1.5, tuple(y.shape)), dtype=y.dtype) for y in roots]
-    grads = T.autograd.grad(roots, inputs, cotangents, allow_unused=True)
+    # One seed an output, so that both have the same cotangents even where only one lets an output require grad.
+    cotangents = [T.tensor(np.random.default_rng(i).uniform(0.5, 1.5, tuple(y.shape)), dtype=y.dtype) for i, y in roots]
+    grads = T.autograd.grad([y for _, y in roots], inputs, cotangents, allow_unused=True)
     return values, [None if g is None else np.array(g.detach().numpy()) for g in grads]
 
 
