@@ -506,7 +506,11 @@ def _quantile(
     axis = 0 if dim is None else axis_of(dim, ndim)
     ordered = sort(rows, axis).values
     last = movement.permute(ordered, dims=movement.to_the_end(rows.array.ndim, axis))
-    found = [_between(last, float(p), interpolation, ignore_nan) for p in wanted.reshape(-1)]
+    numbers: list[Any] = [float(p) for p in wanted.reshape(-1)]
+    if isinstance(q, Tensor) and interpolation == "linear":  # the others do not move with q
+        vector = movement.reshape(q, shape=(-1,))
+        numbers = [indexing.getitem(vector, index=k) for k in range(wanted.size)]
+    found = [_between(last, p, interpolation, ignore_nan) for p in numbers]
     kept = (1,) * ndim if dim is None else tuple(1 if d == axis else n for d, n in enumerate(x.array.shape))
     out: Tensor = movement.stack(*found, dim=0)
     if keepdim:
@@ -514,15 +518,16 @@ def _quantile(
     return not_a_view(out if wanted.ndim else movement.reshape(out, shape=tuple(out.shape)[1:]))
 
 
-def _between(ordered: Tensor, q: float, interpolation: str, ignore_nan: bool) -> Tensor:
-    """Return the quantile of ascending elements along the last dimension."""
+def _between(ordered: Tensor, q: Any, interpolation: str, ignore_nan: bool) -> Tensor:
+    """Return the quantile of ascending elements along the last dimension; a tensor q gets its gradient."""
     n = ordered.array.shape[-1]
     raw = ordered.array
     plain = isinstance(raw, np.ndarray)
     missing = np.isnan(raw).sum(-1) if plain else np.zeros(tuple(ordered.shape)[:-1], np.int64)
     number = raw.dtype.type
     counted = builtins.max(n - 1, 0) - missing if ignore_nan else np.full_like(missing, n - 1)
-    ranks = number(q) * np.maximum(counted, 0).astype(raw.dtype)
+    steps = np.maximum(counted, 0).astype(raw.dtype)
+    ranks = number(q.item() if isinstance(q, Tensor) else q) * steps
     if not ignore_nan:
         ranks = np.where(missing > 0, number(n - 1), ranks)
     if interpolation == "lower":
@@ -539,8 +544,12 @@ def _between(ordered: Tensor, q: float, interpolation: str, ignore_nan: bool) ->
     above = np.ceil(ranks).astype(np.int64)[..., None]
     upper = movement.squeeze(indexing.gather(ordered, dim=ordered.ndim - 1, index=above), dim=-1)
     apart = elementwise.sub(upper, lower)
-    near = elementwise.add(lower, elementwise.mul(apart, Tensor(np.asarray(weight))))
-    far = elementwise.sub(upper, elementwise.mul(apart, Tensor(np.asarray(1 - weight))))
+    part: Any = Tensor(np.asarray(weight))
+    if isinstance(q, Tensor):
+        moving = elementwise.sub(elementwise.mul(q, Tensor(np.asarray(steps))), Tensor(np.asarray(np.floor(ranks))))
+        part = moving if ignore_nan else elementwise.where(Tensor(np.asarray(missing > 0)), part, moving)
+    near = elementwise.add(lower, elementwise.mul(apart, part))
+    far = elementwise.sub(upper, elementwise.mul(apart, elementwise.sub(1.0, part)))
     out: Tensor = elementwise.where(Tensor(np.asarray(weight < 0.5)), near, far)
     return out
 

@@ -124,6 +124,16 @@ def test_a_loss_is_pytorchs(name: str, arrays: list[Any], keywords: dict[str, An
     assert differences(loss, arrays, units=64) == []
 
 
+def test_a_cosine_is_of_vectors_of_the_common_shape() -> None:
+    """PyTorch broadcasts along the dimension of the vectors too: one number stands for all components."""
+    x = drawn(1, 2, 3)
+
+    def call(module: Any, x: Any) -> Any:
+        return module.nn.functional.cosine_similarity(x, module.tensor([[[3.0]], [[-2.0]]], dtype=x.dtype), dim=-2)
+
+    assert differences(call, [x], units=16) == []
+
+
 def test_batch_norm_in_training_moves_the_running_statistics() -> None:
     x = drawn(4, 3, 2)
     found = []
