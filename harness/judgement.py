@@ -110,6 +110,12 @@ def judge(
     Returns:
         The verdicts on the claims "value" and "vjp".
     """
+    if outcome.failure is not None and _may_leave_domain(outcome.failure.kind, bound):
+        n = sum(x.size for x, r in zip(case.primals, case.requires_grad, strict=True) if r)
+        return tuple(  # type: ignore[return-value]  # two claims
+            Verdict("inconclusive", c, reason="domain", elements=n, undecided=n, reasons={"domain": n})
+            for c in ("value", "vjp")
+        )
     if outcome.failure is not None:
         text = f"raised {outcome.failure.kind}: {outcome.failure.message}"
         return tuple(Verdict("disagree", c, "structure", text, "framework") for c in ("value", "vjp"))  # type: ignore[return-value]  # two claims
@@ -154,6 +160,14 @@ def judge(
         outcome.values,
         left_range=bound.left_range,
     )
+
+
+def _may_leave_domain(kind: str, bound: Any) -> bool:
+    """Tell whether a factorisation was refused where rounding may make the matrix singular: its balls are unbounded."""
+    if "LinAlgError" not in kind or bound is None or bound.undecided:
+        return False
+    balls = [v for v in bound.values if v is not None and hasattr(v, "is_finite")]
+    return any(not v.is_finite().all() for v in balls)
 
 
 def _broken(claim: str, reason: str) -> Verdict:

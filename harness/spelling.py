@@ -100,7 +100,8 @@ JAX: Final[Mapping[str, Template]] = {
     "trace": "jnp.trace({0})",
     "max": "jnp.max({0}, axis={dim}, keepdims={keepdim})",
     "min": "jnp.min({0}, axis={dim}, keepdims={keepdim})",
-    "sort": "jnp.sort({0}, axis={dim}, descending={descending})",
+    # jnp.sort with descending=True turns a rising sort around, and with it the order of equal elements.
+    "sort": "(-jnp.sort(-{0}, axis={dim}) if {descending} else jnp.sort({0}, axis={dim}))",
     "msort": "jnp.sort({0}, axis=0)",
     "cumprod": "jnp.cumprod({0}, axis={dim})",
     "cummax": "jax.lax.cummax({0}, axis={dim} % {0}.ndim)",

@@ -1,0 +1,33 @@
+"""A factorisation that a framework refuses is its failure, unless rounding may make the matrix singular."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.cases import Case, Failure, Outcome
+from harness.judgement import judge
+from harness.oracles.bound import enclose_backend
+from harness.oracles.certificate import certify
+from harness.programs import Instr, Program, Spec
+
+PROGRAM = Program((Spec((2, 2)),), (Instr("cholesky", (0,)),), (1,))
+REFUSED = Outcome(failure=Failure("_LinAlgError", "the input is not positive-definite"))
+
+
+@pytest.mark.parametrize(
+    ("off_diagonal", "kind"), [(0.5, "disagree"), (2.0, "inconclusive")], ids=["positive definite", "indefinite"]
+)
+def test_a_refused_matrix_is_a_failure_only_where_it_has_a_factor(off_diagonal: float, kind: str) -> None:
+    matrix = np.array([[1.0, off_diagonal], [off_diagonal, 1.0]])
+    case = Case(PROGRAM, (matrix,), (True,), (np.ones((2, 2)),))
+    verdicts = judge(case, REFUSED, certify(case), enclose_backend(case, "torch"))
+    assert [v.kind for v in verdicts] == [kind, kind]
+
+
+def test_another_failure_at_a_bad_matrix_stays_a_failure() -> None:
+    matrix = np.array([[1.0, 2.0], [2.0, 1.0]])
+    case = Case(PROGRAM, (matrix,), (True,), (np.ones((2, 2)),))
+    broken = Outcome(failure=Failure("RuntimeError", "something else"))
+    verdicts = judge(case, broken, certify(case), enclose_backend(case, "torch"))
+    assert [v.kind for v in verdicts] == ["disagree", "disagree"]
