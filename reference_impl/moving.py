@@ -776,6 +776,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     xs = list(tensors)
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    shapes = [x.array.shape for x in xs]
+    rank = len(shapes[0])
+    if rank and axis is None and type(dim) is int and -rank <= dim < rank and (0,) not in shapes:
+        place = dim % rank
+        around = (shapes[0][:place], shapes[0][place + 1 :])
+        if all(len(s) == rank and (s[:place], s[place + 1 :]) == around for s in shapes):
+            joined: Tensor = movement.cat(*xs, dim=place)
+            return joined
+    # What is left is wrong, or has vectors of no elements.
     for i, x in enumerate(xs):
         if not x.array.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")

@@ -74,6 +74,9 @@ def _same_dtype(name: str, x: Tensor, source: Tensor) -> None:
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and Ellipsis, a copy for lists and tensors."""
+    if type(index) is slice and index.step is None and input.array.ndim:  # the commonest one
+        piece: Tensor = indexing.getitem(input, index=indexing.BasicIndex((index, ...)))
+        return piece
     plain, picks = indexing.in_two_steps(index, input.array.shape)
     out: Tensor = input
     if plain is not None:
