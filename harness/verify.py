@@ -112,6 +112,9 @@ class _State:
         default_factory=dict
     )  # kind of disagreement -> first program's id
     found: tuple[Program, Case, Verdict, Engine, int] | None = None
+    shown: dict[Program, tuple[Program, Case, Verdict, Engine, int]] = field(
+        default_factory=dict
+    )  # what disagreed while the present one is shrunk, for when Hypothesis asks again
     shrinking_until: float = 0.0
     stopped: bool = False
 
@@ -229,6 +232,7 @@ def _run_batch(
 ) -> None:
     """Draw one batch; the first new disagreement ends it, shrunk."""
     state.found = None
+    state.shown.clear()
 
     @hypothesis_seed(seed)
     @settings(
@@ -320,7 +324,9 @@ def _shrink_step(state: _State, program: Program, seed: int, points: int) -> Non
     """Raise if the program shows the disagreement that is being shrunk, at a simple point or at one like the first."""
     assert state.found is not None
     best, case, verdict, engine, k = state.found
-    if program == best:
+    state.shown.setdefault(best, state.found)
+    if program in state.shown:  # also after the time is up, and if a later one was found that is no simpler
+        state.found = state.shown[program]
         _disagree()
     if time.monotonic() > state.shrinking_until:
         return
