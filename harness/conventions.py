@@ -129,7 +129,6 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "i1": _jax_i1,
         "fmax": (lambda ct, a, b: where(gt(a, b), ct, 0.0), lambda ct, a, b: where(gt(a, b), 0.0, ct)),
         "fmin": (lambda ct, a, b: where(lt(a, b), ct, 0.0), lambda ct, a, b: where(lt(a, b), 0.0, ct)),
-        "copysign": (lambda ct, a, b: _jax_abs(where(ge(b, 0.0), ct, -ct), a), lambda ct: ct * 0),
         "log_ndtr": lambda ct, x, y: ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)"),
         "xlogy": (lambda ct, b: ct * log(b), lambda ct, a, b: ct * a / b),
         "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
