@@ -27,7 +27,7 @@ from harness.workload_adapters import ENGINES, Engine, MissingFramework, load_en
 from harness.workload_checks import Checked, KnownAnswer, check, known_answer, remembered
 from harness.workloads import PLAIN, QUESTIONS, Array, Input, Workload, select
 
-__all__ = ["DEFAULT_BACKENDS", "BenchResult", "Keep", "LeftOut", "Posed", "Progress", "pose", "run_bench"]
+__all__ = ["DEFAULT_BACKENDS", "BenchResult", "Keep", "LeftOut", "Posed", "Progress", "noted", "pose", "run_bench"]
 
 DEFAULT_BACKENDS = ("numpy", "reference", "torch", "jax-jit")
 WHATS = QUESTIONS
@@ -47,6 +47,7 @@ class LeftOut:
     Attributes:
         kind: "missing" (a framework is not there), "refused" (wrong value, error, too many threads), "input" (no inputs
             of that size), "unsupported" (the backend cannot do that, or not at that size), or "budget" (no time was left).
+        elements: the size that its row would show; 0 where it is not known.
     """
 
     kind: str
@@ -55,10 +56,23 @@ class LeftOut:
     size: int
     what: str
     reason: str
+    elements: int = 0
 
     def __str__(self) -> str:
         place = " ".join(word for word in (self.workload, str(self.size or ""), self.what, self.backend) if word)
         return f"{place}: {self.reason}"
+
+
+def noted(left_out: Iterable[LeftOut], *, dtype: str) -> tuple[dict[str, str], ...]:
+    """What was left out, as a run's info keeps it."""
+    return tuple(
+        {
+            "kind": item.kind, "workload": item.workload, "size": str(item.elements or ""),
+            "asked_size": str(item.size or ""), "what": item.what, "backend": item.backend, "dtype": dtype,
+            "reason": item.reason,
+        }
+        for item in left_out
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -201,13 +215,20 @@ def run_bench(
                     continue
                 interrupted = _compare(one, asked, engines, book, rounds=rounds, until=until, deadline=deadline)
                 if keep is not None:
-                    keep(replace(info, interrupted=True, elapsed_seconds=time.perf_counter() - started), book.rows)
+                    so_far = noted(book.left_out, dtype=dtype)
+                    elapsed = time.perf_counter() - started
+                    keep(replace(info, interrupted=True, elapsed_seconds=elapsed, left_out=so_far), book.rows)
                 if interrupted:
                     break
     except KeyboardInterrupt:
         interrupted = True
     tell(len(comparisons), len(comparisons), "done")
-    info = replace(info, interrupted=interrupted, elapsed_seconds=time.perf_counter() - started)
+    info = replace(
+        info,
+        interrupted=interrupted,
+        elapsed_seconds=time.perf_counter() - started,
+        left_out=noted(book.left_out, dtype=dtype),
+    )
     return BenchResult(info, tuple(book.rows), tuple(book.left_out))
 
 
@@ -219,9 +240,9 @@ class _Book:
         self.rows: list[TimingRow] = []
         self.left_out: list[LeftOut] = []
 
-    def leave_out(self, kind: str, backend: str, one: _Comparison | None, reason: str) -> None:
+    def leave_out(self, kind: str, backend: str, one: _Comparison | None, reason: str, elements: int = 0) -> None:
         name, size, what = ("", 0, "") if one is None else (one.workload.name, one.size, one.what)
-        self.left_out.append(LeftOut(kind, backend, name, size, what, reason))
+        self.left_out.append(LeftOut(kind, backend, name, size, what, reason, elements))
 
     def add(self, engine: Engine, *, workload: str, size: int, what: str, phase: str, **measured: Any) -> None:
         row = TimingRow(
@@ -231,7 +252,9 @@ class _Book:
         self.rows.append(row)
 
     def add_series(self, engine: Engine, one: _Comparison, size: int, series: Series) -> None:
-        add = functools.partial(self.add, engine, workload=one.workload.name, size=size, what=one.what)
+        add = functools.partial(
+            self.add, engine, workload=one.workload.name, size=size, what=one.what, asked_size=one.size
+        )
         add(phase="first_call", samples_seconds=(series.first_call_seconds,), check_error=series.check_error)
         for stage, seconds in series.stages.items():
             add(phase=stage, samples_seconds=(seconds,), check_error=series.check_error)
@@ -366,10 +389,11 @@ def _compare(
     deadline: float,
 ) -> bool:
     """Time one workload at one size on all engines; whether Ctrl-C ended it."""
+    elements = one.workload.row_size(one.size, asked.inputs)
     able = []
     for engine in engines:
         if reason := one.workload.lacking(engine.name, one.size, one.what):
-            book.leave_out("unsupported", engine.name, one, reason)
+            book.leave_out("unsupported", engine.name, one, reason, elements)
         else:
             able.append(engine)
     engines = able
@@ -382,12 +406,11 @@ def _compare(
         deadline=until,
         last_deadline=deadline,
     )
-    elements = one.workload.row_size(one.size, asked.inputs)
     for engine in engines:
         if engine.name in found.series:
             book.add_series(engine, one, elements, found.series[engine.name])
         elif engine.name in found.refused:
-            book.leave_out("refused", engine.name, one, found.refused[engine.name])
+            book.leave_out("refused", engine.name, one, found.refused[engine.name], elements)
     return found.interrupted
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bench import WHATS, LeftOut, Progress
+from harness.bench import WHATS, LeftOut, Progress, noted
 from harness.comparison import (
     LEAST_PAIRS,
     LEAST_ROUNDS,
@@ -245,7 +245,8 @@ def compare_sides(
     for one in series:
         if reason := one.workload.lacking(one.backend, one.size, one.what):
             one.dead, one.kind = reason, "unsupported"
-    run = _Run(before, after, series, limits, seed, adbench, started + budget_seconds, progress or (lambda *_: None))
+    tell = progress or (lambda *_: None)
+    run = _Run(before, after, series, limits, seed, adbench, started + budget_seconds, tell, dtype)
     interrupted = False
     try:
         run.measure()
@@ -268,10 +269,12 @@ class _Run:
         adbench: str | None,
         deadline: float,
         progress: Progress,
+        dtype: str,
     ) -> None:
         self.before, self.after = before, after
         self.series, self.limits = series, limits
         self.seed, self.adbench, self.deadline, self.progress = seed, adbench, deadline, progress
+        self.dtype = dtype
         self.missing: list[LeftOut] = []
         self.hashes: dict[str, str] = {}
         self.starting = 0.0  # seconds that starting and preparing took in the pair at hand
@@ -446,19 +449,21 @@ class _Run:
                 after_seconds=statistics.median(s for pair in one.pairs for s in pair.after),
                 log_ratios=found.log_ratios, blocks=len(b.wall), clock="on core" if one.waiting_known else "wall",
                 counts=compare_counts(counts[0], counts[1], GATED),
-                counts_before=json.dumps(counts[0]), counts_after=json.dumps(counts[1]),
+                counts_before=json.dumps(counts[0]), counts_after=json.dumps(counts[1]), asked_size=one.size,
             )  # fmt: skip
             rows.append(row)
         timings = [row for one in timed for place in (0, 1) for row in self._timings(info, one, place)]
-        return PairedResult(info, tuple(rows), tuple(timings), (*self.missing, *self._left_out()))
+        left_out = (*self.missing, *self._left_out())
+        info = replace(info, left_out=noted(left_out, dtype=self.dtype))
+        return PairedResult(info, tuple(rows), tuple(timings), left_out)
 
     def _left_out(self) -> Iterator[LeftOut]:
         for one in self.series:
             if one.dead and one.kind != "missing":
-                yield LeftOut(one.kind, one.backend, one.workload.name, one.size, one.what, one.dead)
+                yield LeftOut(one.kind, one.backend, one.workload.name, one.size, one.what, one.dead, one.elements)
             elif not one.pairs and not one.dead:
                 reason = "no time was left in the budget"
-                yield LeftOut("budget", one.backend, one.workload.name, one.size, one.what, reason)
+                yield LeftOut("budget", one.backend, one.workload.name, one.size, one.what, reason, one.elements)
 
     def _timings(self, info: RunInfo, one: _Series, place: int) -> Iterator[TimingRow]:
         times, side = one.sides[place], (self.before, self.after)[place]
@@ -467,7 +472,7 @@ class _Run:
             "run_id": info.run_id, "workload": one.workload.name, "size": one.elements, "what": one.what,
             "backend": backend, "backend_version": version, "mode": mode, "dtype": one.dtype,
             "threads": self.limits.threads, "revision": side.label, "check_error": times.error,
-            "code_hash": self.hashes[side.label],
+            "code_hash": self.hashes[side.label], "asked_size": one.size,
         }  # fmt: skip
         counts: dict[str, Any] = _steady_counts(times.counts)
         yield TimingRow(phase="first_call", samples_seconds=tuple(times.first), **common)

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 __all__ = [
     "CHANGES",
     "COUNTS",
+    "LEFT_OUT",
     "OWNERS",
     "PHASES",
     "SCHEMA_VERSION",
@@ -51,7 +52,7 @@ __all__ = [
     "write_run",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised when a column is added; the new column says `since`. Files of every older version are still read."""
 
 VERDICTS = ("agree", "disagree", "inconclusive", "unsupported")
@@ -59,6 +60,10 @@ OWNERS = ("", "reference", "harness", "bound", "framework")
 PHASES = ("import", "first_call", "trace", "compile", "steady")
 CHANGES = ("slower", "faster", "no change", "cannot tell")
 COUNTS = ("same", "more", "fewer", "other", "not counted")
+
+LEFT_OUT = ("kind", "workload", "size", "asked_size", "what", "backend", "dtype", "reason")
+"""Keys of `RunInfo.left_out`. Kinds are "refused" (a wrong value, an error), "missing", "unsupported", "input", "budget";
+sizes are text, empty where they are not known; `backend` is what `--backends` calls it, such as "jax-jit"."""
 
 _KEY = b"adjudge"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -191,6 +196,9 @@ class TimingRow:
     python_calls: int = _column("Python and C functions that one call enters; -1 if not counted", default=-1, since=2)
     revision: str = _column("commit or environment whose code was timed, where a run has several", default="", since=2)
     code_hash: str = _column("hash of the timed code's sources", default="", since=2)
+    asked_size: int = _column(
+        "size that the workload was asked for (`--sizes`); 0 if unknown", unit="", default=0, since=3
+    )
 
     def __post_init__(self) -> None:
         for name in ("samples_seconds", "rounds", "processes", "cpu_seconds", "waited_seconds"):
@@ -261,6 +269,9 @@ class ComparisonRow:
     counts_before: str = _column("JSON of the deterministic counts before", default="{}", since=2)
     counts_after: str = _column("JSON of the deterministic counts after", default="{}", since=2)
     accepted: str = _column("reason of the acceptance that covers the change", default="", since=2)
+    asked_size: int = _column(
+        "size that the workload was asked for (`--sizes`); 0 if unknown", unit="", default=0, since=3
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "log_ratios", tuple(self.log_ratios))
@@ -301,8 +312,18 @@ class RunInfo:
     affinity: str = _column("numbers of the cores that the process may use", default="", since=2)
     blas: str = _column("linear algebra libraries that NumPy has loaded, with their threads", default="", since=2)
     code_hash: str = _column("hash of the sources of harness and reference_impl", default="", since=2)
+    left_out: tuple[dict[str, str], ...] = field(
+        default=(),
+        metadata={
+            "doc": "what has no row, and why: one mapping for each, of the keys in `LEFT_OUT`", "unit": "", "since": 3,
+        },
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "left_out", tuple(dict(entry) for entry in self.left_out))
+        for entry in self.left_out:
+            if set(entry) != set(LEFT_OUT):
+                raise ValueError(f"left_out holds an entry of {', '.join(sorted(entry))}: want {', '.join(LEFT_OUT)}")
         if not _RUN_ID.fullmatch(self.run_id):
             raise ValueError(f"run_id is {self.run_id!r}: use 1 to 100 letters, digits, dots, dashes, underscores")
 
@@ -457,7 +478,11 @@ def read_dataset(path: str | os.PathLike[str]) -> Dataset:
 
 
 def _join_runs(a: Run, b: Run) -> Run:
-    info = replace(a.info, interrupted=a.info.interrupted or b.info.interrupted)
+    info = replace(
+        a.info,
+        interrupted=a.info.interrupted or b.info.interrupted,
+        left_out=a.info.left_out or b.info.left_out,
+    )
     return Run(info, a.verdicts + b.verdicts, a.timings + b.timings, a.comparisons + b.comparisons)
 
 
@@ -575,6 +600,8 @@ def _read_info(values: Mapping[str, Any]) -> RunInfo:
 def _fits(value: object, hint: Any) -> bool:
     if hint == dict[str, str]:
         return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+    if hint == tuple[dict[str, str], ...]:
+        return isinstance(value, list) and all(_fits(entry, dict[str, str]) for entry in value)
     if hint == float | None:
         return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
     if hint is int and isinstance(value, bool):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.bench import Progress
 from harness.environment import describe_run
-from harness.records import RecordError, Run, TimingRow, read_dataset
+from harness.records import LEFT_OUT, RecordError, Run, TimingRow, read_dataset
 
 __all__ = ["run_processes"]
 
@@ -48,6 +48,7 @@ def run_processes(
     info = describe_run(command=command, seed=seed, budget_seconds=budget_seconds, threads_per_backend=threads)
     rows: list[TimingRow] = []
     reasons: list[str] = []
+    left_out: dict[tuple[str, ...], dict[str, str]] = {}  # of many processes once
     interrupted = False
     for number in range(processes):
         progress(number, processes, f"process {number + 1} of {processes}")
@@ -58,15 +59,23 @@ def run_processes(
             except KeyboardInterrupt:
                 interrupted, reason = True, ""
             try:
-                found = [row for run in read_dataset(folder).runs for row in run.timings]
+                runs = read_dataset(folder).runs
             except RecordError:
-                found = []
+                runs = ()
+            found = [row for run in runs for row in run.timings]
+            for entry in (entry for run in runs for entry in run.info.left_out):
+                left_out.setdefault(tuple(entry[key] for key in LEFT_OUT if key != "reason"), entry)
             rows += [replace(row, run_id=info.run_id, processes=(number,) * len(row.samples_seconds)) for row in found]
         if reason:
             reasons.append(f"process {number + 1} of {processes} {reason}; {len(found)} rows of it are kept")
         if interrupted:
             break
-    info = replace(info, interrupted=interrupted, elapsed_seconds=time.perf_counter() - started)
+    info = replace(
+        info,
+        interrupted=interrupted,
+        elapsed_seconds=time.perf_counter() - started,
+        left_out=tuple(left_out.values()),
+    )
     return Run(info, timings=tuple(rows)), tuple(reasons)
 
 

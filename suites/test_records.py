@@ -221,7 +221,8 @@ def test_another_schema_version_is_refused(tmp_path: Path, version: str, message
         records.read_run(path)
 
 
-OLD = Path(__file__).parent / "records_of_version_1"
+OLDER = {version: Path(__file__).parent / f"records_of_version_{version}" for version in (1, 2)}
+OLD = OLDER[1]
 
 
 def test_files_of_version_1_are_read_with_defaults_for_younger_columns() -> None:
@@ -233,10 +234,33 @@ def test_files_of_version_1_are_read_with_defaults_for_younger_columns() -> None
     assert (run.timings[0].tape_nodes, run.timings[0].processes, run.timings[0].revision) == (-1, (), "")
 
 
-def test_what_was_read_of_version_1_is_written_as_of_today(tmp_path: Path) -> None:
-    (run,) = records.read_dataset(OLD).runs
-    records.write_run(tmp_path, run.info, verdicts=run.verdicts, timings=run.timings)
+def test_files_of_version_2_are_read_with_defaults_for_younger_columns() -> None:
+    (run,) = records.read_dataset(OLDER[2]).runs
+    assert run.verdicts == (AGREE, DISAGREE) and run.info.left_out == ()
+    assert (run.timings[0].tape_nodes, run.timings[0].revision, run.timings[0].asked_size) == (12, "0123456789", 0)
+    assert (run.comparisons[0].verdict, run.comparisons[0].log_ratios) == ("slower", (0.2, 0.25))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_was_read_of_an_older_version_is_written_as_of_today(version: int, tmp_path: Path) -> None:
+    (run,) = records.read_dataset(OLDER[version]).runs
+    comparisons = run.comparisons or None
+    records.write_run(tmp_path, run.info, verdicts=run.verdicts, timings=run.timings, comparisons=comparisons)
     assert records.read_dataset(tmp_path).runs == (run,)
+
+
+LEFT = {
+    "kind": "refused", "workload": "gmm", "size": "10", "asked_size": "1", "what": "gradient", "backend": "jax-jit",
+    "dtype": "float64", "reason": "wrong: nan",
+}  # fmt: skip
+
+
+def test_what_was_left_out_comes_back(tmp_path: Path) -> None:
+    info = replace(INFO, left_out=(LEFT,))
+    (path,) = records.write_run(tmp_path, info, timings=[])
+    assert records.read_run(path).info == info
+    with pytest.raises(ValueError, match="left_out holds an entry of kind: want kind, workload"):
+        replace(INFO, left_out=({"kind": "refused"},))
 
 
 def test_a_file_of_version_1_with_a_younger_column_is_refused(tmp_path: Path) -> None:
@@ -247,9 +271,10 @@ def test_a_file_of_version_1_with_a_younger_column_is_refused(tmp_path: Path) ->
 
 
 def test_every_younger_column_has_a_default() -> None:
-    for row_type in (VerdictRow, TimingRow, RunInfo):
+    for row_type in (VerdictRow, TimingRow, ComparisonRow, RunInfo):
         for f in fields(row_type):
-            assert f.metadata["since"] == 1 or f.default is not MISSING, f.name
+            first = 2 if row_type is ComparisonRow else 1
+            assert f.metadata["since"] == first or f.default is not MISSING, f.name
 
 
 @pytest.mark.parametrize(
@@ -260,6 +285,7 @@ def test_every_younger_column_has_a_default() -> None:
         (b'{"schema_version": 1, "rows": "secrets", "info": {}}', "names no rows of Adjudge's"),
         (b'{"schema_version": 1, "rows": ["verdicts"], "info": {}}', "names no rows of Adjudge's"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {"evil": 1}}', "unknown entry 'evil'"),
+        (b'{"schema_version": 1, "rows": "verdicts", "info": {"left_out": [{"kind": 1}]}}', "run info left_out is"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {"seed": "x"}}', "run info seed is 'x'"),
         (b'{"schema_version": 1, "rows": "verdicts", "info": {}}', "missing"),
         (b'{"schema_version": 1, "rows": "timings", "info": {}}', "column 'calls_per_sample' is missing"),

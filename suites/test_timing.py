@@ -83,6 +83,9 @@ def test_planted_wrong_result_never_gets_a_row(defect: str) -> None:
     assert [item.kind for item in result.left_out] == ["refused"]
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(result.refused[0].reason)
+    (kept,) = result.info.left_out
+    assert (kept["kind"], kept["backend"], kept["reason"]) == ("refused", "tampered", result.refused[0].reason)
+    assert int(kept["size"]) > 0 and kept["asked_size"]
 
 
 def test_untampered_engine_gets_rows_of_both_phases() -> None:
