@@ -115,6 +115,16 @@ class VerdictRow:
     reproducer: str = _column("stand-alone script that shows a disagreement", default="")
     oracle: str = _column('what it was judged against: "certificate", "finite-difference", ...', default="")
     program: str = _column("JSON of the program of a disagreement", default="")
+    difference: str = _column(
+        'kind of difference of a disagreement: "value", "not finite", "raises", "digits lost", ...; see harness/triage.py',
+        default="",
+        since=3,
+    )
+    bucket: str = _column(
+        "the disagreements that it is counted as one with: who, dtype, claim, ops after shrinking, kind of difference",
+        default="",
+        since=3,
+    )
 
     def __post_init__(self) -> None:
         _check_choice("verdict", self.verdict, VERDICTS)

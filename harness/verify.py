@@ -2,7 +2,7 @@
 
 A program is drawn once by Hypothesis and examined at several points, since structure is what costs. Hypothesis works in
 batches of its own seed, so that a run can be repeated, stopped at any moment and go on after a disagreement. The first
-disagreement of each kind is shrunk by Hypothesis and kept with a script that shows it.
+disagreement of each kind (`harness.triage`) is shrunk by Hypothesis and kept with a script that shows it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from harness.programs import Program
 from harness.records import RunInfo, VerdictRow
 from harness.sources import spelled, to_source
 from harness.strategies import programs
+from harness.triage import Bucket, bucket, difference, isolated, smallest
 
 __all__ = ["DEFAULT_BACKENDS", "Progress", "VerifyResult", "run_verify"]
 
@@ -108,9 +109,10 @@ class _State:
     elements: int = 0
     undecided: int = 0
     disagreements: int = 0
-    known: dict[tuple[str, str, str, str], str] = field(
-        default_factory=dict
-    )  # kind of disagreement -> first program's id
+    known: dict[Bucket, str] = field(default_factory=dict)  # bucket -> the waiver that covers it, or ""
+    alone: list[tuple[Case, Verdict]] = field(
+        default_factory=list
+    )  # instructions that are wrong on their own in the program that is shrunk
     found: tuple[Program, Case, Verdict, Engine, int] | None = None
     shown: dict[Program, tuple[Program, Case, Verdict, Engine, int]] = field(
         default_factory=dict
@@ -307,17 +309,25 @@ def _note(
 ) -> None:
     state.elements += verdict.elements
     state.undecided += verdict.undecided
-    first = state.known.get(_bucket(verdict, engine, program), "") if verdict.kind == "disagree" else identity
-    if not first:
-        state.disagreements += verdict.aspect != "accuracy"
-        state.found = (program, case, verdict, engine, k)
-        state.shrinking_until = time.monotonic() + SHRINK_SECONDS
-        _disagree()
-    state.rows.append(_row(state, program, first, case, verdict, engine, seed, k))
+    row = _row(state, program, case, verdict, engine, seed, k, identity)
+    if verdict.kind == "disagree":
+        found = _known_bucket(state, case, verdict, engine, k)
+        if found is None:
+            state.found = (program, case, verdict, engine, k)
+            state.shrinking_until = time.monotonic() + SHRINK_SECONDS
+            _disagree()
+        row = replace(row, bucket=str(found), waiver=state.known[found])
+    state.rows.append(row)
 
 
-def _bucket(verdict: Verdict, engine: Engine, program: Program) -> tuple[str, str, str, str]:
-    return (engine.name, verdict.claim, verdict.aspect, " ".join(sorted({i.op for i in program.instrs})))
+def _known_bucket(state: _State, case: Case, verdict: Verdict, engine: Engine, k: int) -> Bucket | None:
+    """Return the known bucket of a disagreement; None, with the instructions that are wrong on their own, if it is new."""
+    whole = bucket(verdict, case, engine)
+    if whole in state.known:
+        return whole
+    parts = [(bucket(v, c, engine), c, v) for c, v in isolated(case, engine, verdict, seed=k)]
+    state.alone = [(c, v) for b, c, v in parts if b not in state.known]
+    return parts[0][0] if parts and not state.alone else None
 
 
 def _shrink_step(state: _State, program: Program, seed: int, points: int) -> None:
@@ -334,22 +344,37 @@ def _shrink_step(state: _State, program: Program, seed: int, points: int) -> Non
     for point_seed in (0, seed * 131 + k + 1, 1, 2, 3):
         candidate = point(program, seed=point_seed, kind=kind, dtype=case.dtype)
         for again in examine(candidate, engine, seed=k):
-            if again.kind == "disagree" and again.claim == verdict.claim and again.aspect == verdict.aspect:
+            if (again.kind, again.claim, again.aspect) == ("disagree", verdict.claim, verdict.aspect) and difference(
+                again
+            ) == difference(verdict):
                 state.found = (program, candidate, again, engine, k)
                 _disagree()
 
 
 def _keep(state: _State, seed: int) -> None:
-    """Write down the shrunk disagreement with a script that shows it."""
+    """Write down the shrunk disagreement, and what else is wrong on its own, each with a script that shows it."""
     assert state.found is not None
-    program, case, verdict, engine, k = state.found
-    # One that shrinks to ops that are known already counts as another point of the first.
-    first = state.known.setdefault(_bucket(verdict, engine, program), serial.program_id(program))
-    row = _row(state, program, first, case, verdict, engine, seed, k)
-    certificate = certify(case, seed=k)
-    row = replace(row, program=serial.dumps_case(case), reproducer=_reproducer(case, engine, certificate))
-    waiver = waivers.match(state.waivers, row)
-    state.rows.append(replace(row, waiver=waiver.id if waiver else ""))
+    _, case, verdict, engine, k = state.found
+    shrunk = list(isolated(case, engine, verdict, seed=k)) or [(case, verdict)]
+    for number, found in enumerate([*shrunk, *state.alone]):
+        case, verdict = smallest(found[0], engine, found[1], seed=k)
+        name = bucket(verdict, case, engine)
+        if name in state.known and number:
+            continue
+        row = _row(state, case.program, case, verdict, engine, seed, k)
+        certificate = certify(case, seed=k)
+        row = replace(
+            row,
+            bucket=str(name),
+            program=serial.dumps_case(case),
+            reproducer=_reproducer(case, engine, certificate),
+        )
+        if name not in state.known:
+            waiver = waivers.match(state.waivers, row)
+            state.known[name] = waiver.id if waiver else ""
+            state.disagreements += verdict.aspect != "accuracy"
+        state.rows.append(replace(row, waiver=state.known[name]))
+    state.alone = []
 
 
 def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
@@ -364,12 +389,12 @@ def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
 
 
 def _row(
-    state: _State, program: Program, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+    state: _State, program: Program, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int, identity: str = ""
 ) -> VerdictRow:
     name, _, mode = engine.name.partition("-") if engine.name.startswith("jax") else (engine.name, "", "")
     return VerdictRow(
         run_id=state.info.run_id,
-        program_id=identity,
+        program_id=identity or serial.program_id(program),
         seed=seed,
         point=k,
         backend=name,
@@ -382,6 +407,7 @@ def _row(
         verdict=verdict.kind,
         reason=verdict.reason,
         owner=verdict.owner,
+        difference=difference(verdict) if verdict.kind == "disagree" else "",
         element_count=verdict.elements,
         inconclusive_count=verdict.undecided,
         error_over_bound=verdict.error_over_bound,

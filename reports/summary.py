@@ -22,7 +22,7 @@ class Totals:
         elements: array elements compared or found undecidable.
         inconclusive_elements: those of them that could not be decided.
         inconclusive_rows: verdicts that are inconclusive as a whole.
-        found: disagreements that no waiver covers, one for each program, backend, dtype and claim.
+        found: disagreements that no waiver covers, one for each bucket: backend, dtype, claim, ops and kind of difference.
         waived: disagreements that a waiver covers.
         lost: verdicts on the aspect "accuracy": the rule is right, but digits are lost; not among the disagreements.
         timings: series of samples.

@@ -138,22 +138,38 @@ def inconclusive_by_reason(rows: Verdicts, *, by: Sequence[str] = ("label", "dty
 
 
 def disagreements(rows: Verdicts) -> pd.DataFrame:
-    """One line for each program, backend, dtype and claim that disagrees, unwaived ones first.
+    """One line for each bucket of disagreements, unwaived ones first; of older rows for each program and claim.
 
-    Columns: those of `VerdictRow` (of the point with the largest error / bound that has a reproducer), label, and
-    points (at which it disagrees).
+    Columns: those of `VerdictRow` (of the smallest program that has a reproducer), label, points (at which it disagrees),
+    programs (in which) and largest (error / bound over all of them).
     """
     frame = verdict_frame(rows)
     wrong = frame.loc[frame["verdict"] == "disagree"]
-    keys = ["run_id", "program_id", "label", "dtype", "claim", "aspect"]
+    alone = (
+        wrong["run_id"]
+        + " "
+        + wrong["program_id"]
+        + " "
+        + wrong["dtype"]
+        + " "
+        + wrong["claim"]
+        + " "
+        + wrong["aspect"]
+    )
+    wrong = wrong.assign(key=wrong["label"] + " " + wrong["bucket"].where(wrong["bucket"] != "", alone))
+    groups = wrong.groupby("key")
     wrong = wrong.assign(
-        points=wrong.groupby(keys)["point"].transform("size"),
+        points=groups["point"].transform("size"),
+        programs=groups["program_id"].transform("nunique"),
+        largest=groups["error_over_bound"].transform("max"),
         bare=wrong["reproducer"] == "",
         known=wrong["waiver"] != "",
+        length=wrong["ops"].str.count(" "),
     )
-    wrong = wrong.sort_values(["bare", "error_over_bound"], ascending=[True, False], kind="stable")
-    wrong = wrong.drop_duplicates(keys).sort_values(["known", "aspect", "label", "claim", "ops"], kind="stable")
-    return wrong.drop(columns=["bare", "known"]).reset_index(drop=True)
+    order = ["known", "bare", "length", "element_count", "error_over_bound"]
+    wrong = wrong.sort_values(order, ascending=[True, True, True, True, False], kind="stable")
+    wrong = wrong.drop_duplicates("key").sort_values(["known", "aspect", "label", "claim", "ops"], kind="stable")
+    return wrong.drop(columns=["key", "bare", "known", "length"]).reset_index(drop=True)
 
 
 def timing_table(rows: Timings) -> pd.DataFrame:

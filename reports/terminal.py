@@ -64,7 +64,9 @@ def _finding_lines(verdicts: pd.DataFrame) -> list[Text]:
     for line in wrong[:_MOST_FINDINGS]:
         known = f", waived by {line['waiver']}" if line["waiver"] else ""
         where = f"{line['label']} {line['dtype']}, {line['claim']} ({line['aspect']}), owner {line['owner']}{known}"
-        found.append(Text(f"  {line['ops']}: {where}, error / bound {line['error_over_bound']:.3g} {line['reason']}"))
+        seen = f" in {line['programs']:,} programs" if line["programs"] > 1 else ""
+        error = f"error / bound {line['error_over_bound']:.3g}"
+        found.append(Text(f"  {line['ops']}{seen}: {where}, {error} {line['reason']}"))
     if len(wrong) > _MOST_FINDINGS:
         found.append(Text(f"  and {len(wrong) - _MOST_FINDINGS} more in the report"))
     return [Text("Disagreements"), *found] if found else []

@@ -285,6 +285,16 @@ def test_points_of_one_program_are_one_disagreement() -> None:
     assert (line["points"], line["reproducer"]) == (3, "print(1)")
 
 
+def test_programs_of_one_bucket_are_one_line_with_the_smallest_reproducer() -> None:
+    wrong = verdict(verdict="disagree", owner="framework", bucket="torch float64 vjp: sin: value", ops="mul sin")
+    kept = replace(wrong, program_id="b" * 16, ops="sin", element_count=2, reproducer="print(2)", error_over_bound=5.0)
+    rows = [wrong, kept, replace(kept, program_id="c" * 16, element_count=1, reproducer="print(1)")]
+    (line,) = tables.lines(tables.disagreements([*rows, replace(wrong, error_over_bound=8.0, point=1)]))
+    assert (line["reproducer"], line["points"], line["programs"], line["largest"]) == ("print(1)", 4, 3, 8.0)
+    other = replace(wrong, bucket="torch float64 vjp: sin: not finite")
+    assert len(tables.disagreements([*rows, other, replace(wrong, backend="jax")])) == 3
+
+
 def test_timing_table_gives_median_and_quartiles() -> None:
     line = tables.lines(tables.timing_table([timing()]))[0]
     assert (line["n"], line["median_seconds"], line["iqr_seconds"]) == (3, 2e-5, pytest.approx(1.5e-5))

@@ -1,0 +1,104 @@
+"""Disagreements are counted by what is wrong: one defect is one line with one small reproducer, two defects are two."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from harness import backends
+from harness.examine import examine
+from harness.judgement import Element, Verdict
+from harness.points import point
+from harness.programs import Instr, Program, Spec
+from harness.records import VerdictRow
+from harness.serial import loads_case
+from harness.triage import DIFFERENCES, bucket, difference, isolated, size, smallest
+from harness.verify import run_verify
+from suites.framework_twins import Wrong, in_torch
+
+AVAILABLE = backends.available()
+OPS = ("tanh", "mul", "sin", "sum", "transpose")
+needs_torch = pytest.mark.skipif(AVAILABLE["torch"] is not None, reason="PyTorch is not installed")
+
+
+def wrong(got: float, **changes: object) -> Verdict:
+    return Verdict("disagree", "vjp", owner="framework", worst=Element(0, (), got, 2.0, 1e-15), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"),
+    [
+        (wrong(2.5), "value"),
+        (wrong(0.0), "value"),
+        (wrong(math.nan), "not finite"),
+        (wrong(-math.inf), "not finite"),
+        (wrong(2.5, aspect="accuracy"), "digits lost"),
+        (Verdict("disagree", "vjp", "structure", "raised RuntimeError: dtype"), "raises"),
+        (Verdict("disagree", "vjp", "structure", "output 0 has shape (2,), expected (3,)"), "shape"),
+        (Verdict("disagree", "vjp", "structure", "output 0 has dtype float32, expected float64"), "dtype"),
+        (Verdict("disagree", "vjp", "structure", "2 gradients for 1 inputs that require grad"), "structure"),
+        (Verdict("disagree", "vjp", reason="the reference's own rules are refuted: ..."), "refuted"),
+    ],
+)
+def test_a_disagreement_is_of_one_kind(verdict: Verdict, kind: str) -> None:
+    assert difference(verdict) == kind
+    assert kind in DIFFERENCES
+
+
+def disagreeing(defects: Sequence[tuple[str, Wrong]], programs: int, seed: int = 0) -> list[VerdictRow]:
+    """What a run over PyTorch finds with the defects in it."""
+    with ExitStack() as stack:
+        for op, defect in defects:
+            stack.enter_context(in_torch(op, defect))
+        result = run_verify(
+            backends_=("torch",), dtypes=("float64",), ops=OPS, max_programs=programs, budget_seconds=60.0, seed=seed
+        )
+    assert result.failure is None
+    # A twin gives its int arguments gradients, which PyTorch refuses: that is the twin's and not the defect's.
+    return [r for r in result.rows if r.verdict == "disagree" and r.difference != "raises"]
+
+
+@needs_torch
+def test_one_defect_in_many_programs_is_one_bucket_with_one_small_reproducer() -> None:
+    rows = disagreeing([("tanh", Wrong("factor", size=1e-5))], programs=60)
+    assert len({row.program_id for row in rows}) >= 10
+    assert {row.bucket for row in rows} == {"torch float64 vjp: tanh: value"}
+    kept = [row for row in rows if row.reproducer]
+    best = min((loads_case(row.program) for row in kept), key=size)
+    assert size(best) <= (1, 2, 1)
+    script = next(row.reproducer for row in kept if size(loads_case(row.program)) == size(best))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, "the script is of PyTorch without the defect, and right"
+
+
+@needs_torch
+def test_two_defects_are_two_buckets_even_where_they_meet() -> None:
+    rows = disagreeing([("tanh", Wrong("factor", size=1e-3)), ("sin", Wrong("sign"))], programs=60)
+    assert {row.bucket for row in rows} == {"torch float64 vjp: tanh: value", "torch float64 vjp: sin: value"}
+
+
+@needs_torch
+def test_what_is_wrong_alone_is_found_among_what_is_right() -> None:
+    program = Program((Spec((2, 3)),), (Instr("sin", (0,)), Instr("tanh", (1,)), Instr("mul", (2, 1))), (3,))
+    case, engine = point(program, seed=5), backends.get("torch")
+    with in_torch("tanh", Wrong("factor", size=1e-6)):
+        verdict = examine(case, engine)[1]
+        ((part, again),) = isolated(case, engine, verdict)
+        best, _ = smallest(part, engine, again)
+    assert [i.op for i in part.program.instrs] == ["tanh"]
+    assert bucket(again, part, engine).ops == ("tanh",)
+    assert sum(x.size for x in best.primals) == 1
+
+
+@needs_torch
+def test_what_needs_two_instructions_is_not_put_down_to_one() -> None:
+    """A backend that loses one of two cotangents is right in each instruction."""
+    program = Program((Spec((2,)),), (Instr("sin", (0,)), Instr("cos", (0,)), Instr("mul", (1, 2))), (3,))
+    engine = backends.get("torch")
+    lost = Verdict("disagree", "vjp", owner="framework", worst=Element(0, (0,), 1.0, 2.0, 1e-15))
+    assert not list(isolated(point(program, seed=5), engine, lost))
