@@ -1,0 +1,85 @@
+"""The course of a check: the example, points around it, further claims; or the portfolio for an opaque function."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.checking.around import ask_around, smooth_point
+from harness.checking.asking import Check, OutOfTime, failure_of
+from harness.checking.certified import CERTIFIED
+from harness.checking.claims import EXACT
+from harness.checking.example import find_rounding, prepare, whole_example
+from harness.checking.portfolio import portfolio
+from harness.checking.report import Claim, Report
+from harness.checking.seeing import Refused, see
+from harness.checking.settling import why_unfaithful
+from harness.checking.shrinking import shrunk
+from harness.checking.tally import Tally
+from harness.frontends import Untraceable
+from harness.gradient_points import Point, widened
+
+__all__ = ["decide"]
+
+
+def decide(check: Check) -> Report:
+    """Judge all claims."""
+    try:
+        claims = _claims(check)
+    except OutOfTime as error:
+        claims = [Claim("vjp", "inconclusive", str(error))]
+    if check.random:
+        check.notes.append("random numbers are drawn; every call got the same seed")
+    if check.refused:
+        check.notes.append(
+            f"{check.refused} drawn points were refused by the function (another shape, or no finite value)"
+        )
+    return Report(check.subject.name, check.subject.framework, tuple(claims), tuple(check.notes), check.script)
+
+
+def _claims(check: Check) -> list[Claim]:
+    stop = prepare(check)
+    if stop is not None:
+        return stop
+    base = Point("the example", widened(check.subject.arrays, check.dtype), promised=True)
+    try:
+        first = see(check, base)
+        find_rounding(check, first)
+        if check.rounding != check.dtype:
+            first = see(check, base, cotangents=first.case.cotangents)
+    except (Untraceable, Refused) as reason:
+        return portfolio(check, base, str(reason))
+    if first.certificate.status == "refuted":
+        return portfolio(check, base, "no certificate at the example")
+    if first.vjp.kind == "disagree" and first.answer.stage == "backward":
+        return [Claim("vjp", "wrong", f"backward raised {failure_of(first.answer)} at the example")]
+    unfaithful = why_unfaithful(check, first)
+    if unfaithful:
+        return portfolio(check, base, unfaithful)
+    value, vjp = Tally("value"), Tally("vjp")
+    ask_around(check, first, value, vjp)
+    claims = [_value_claim(check, value), vjp.claim()]
+    if not vjp.wrong and (text := whole_example(check)):
+        claims[1] = Claim("vjp", "wrong", text, proved=False)
+        return claims
+    if vjp.wrong and vjp.wrong[0][1] is not None:
+        check.script, small = shrunk(check, vjp.wrong[0][1])
+        claims[1] = replace(claims[1], witness=small)
+    if vjp.wrong:
+        return claims
+    smooth = smooth_point(check, first)
+    for name, ask in {**EXACT, **CERTIFIED}.items():
+        if check.only is not None and name not in check.only:
+            continue
+        if check.late():
+            check.notes.append(f"out of time before the claim {name}")
+            break
+        claim = ask(check, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
+        if claim is not None:
+            claims.append(claim)
+    return claims
+
+
+def _value_claim(check: Check, tally: Tally) -> Claim:
+    if check.surrogate and not tally.elements:
+        return Claim("value", "not promised", "the value is not that of the spec, which names a surrogate")
+    return tally.claim()

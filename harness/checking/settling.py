@@ -1,0 +1,199 @@
+"""What a disagreement at a point means.
+
+Digits are lost, the convention at a kink is another, the recording does not hold beside the point, or the gradient is
+wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.cases import Array
+from harness.checking.asking import Check, another, failure_of, largest_of
+from harness.checking.report import Witness
+from harness.checking.seeing import Refused, Seen, see, value_verdict
+from harness.frontends import Untraceable
+from harness.gradient_points import nearby, widened
+from harness.judgement import Verdict, is_rounding, judge_between
+
+__all__ = ["inconclusive", "lost", "middle", "radius", "settled", "told", "why_unfaithful", "witness_of"]
+
+
+def settled(check: Check, seen: Seen) -> Verdict:
+    """Settle a disagreement: lost digits, another convention at a kink, or wrong."""
+    verdict = seen.vjp
+    if seen.certificate.status == "refuted":  # a rule of the reference is wrong there: nothing is said of the user's
+        return inconclusive(verdict, "no certificate")
+    if verdict.kind == "agree" or (
+        verdict.kind == "inconclusive" and not {"tie", "kink"} & set(verdict.reasons or {verdict.reason: 1})
+    ):
+        return verdict
+    if seen.answer.stage == "backward":
+        return replace(verdict, reason=f"backward raised {failure_of(seen.answer)}")
+    if verdict.kind == "disagree":
+        if verdict.worst is None:
+            return verdict
+        if lost(check, seen, verdict):
+            return replace(verdict, aspect="accuracy")
+        if why_unfaithful(check, seen):
+            return Verdict("inconclusive", "vjp", reason="the recorded forward does not hold beside the point")
+    return _beside(check, seen, verdict)
+
+
+def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
+    """Whether a value or gradient outside its bound has lost digits rather than a wrong rule."""
+    if verdict.worst is None:
+        return False
+    arrays = widened(seen.point.arrays, check.dtype)
+    backward = verdict.claim != "value"
+    watched = check.run(arrays, seen.case.cotangents if backward else None, watched=True)
+    if not math.isfinite(verdict.worst.got):
+        return not seen.point.ordinary
+    largest = max(watched.largest, largest_of(arrays), largest_of(seen.case.cotangents) if backward else 0.0)
+    twin_gap = None
+    if check.dtype == "float64" and check.rounding == "float64":
+        narrow = another(check, dtype="float32", rounding="float32")
+        with contextlib.suppress(Untraceable, Refused):
+            casts = tuple(None if c is None else c.astype(np.float32) for c in seen.case.cotangents)
+            other = see(narrow, seen.point, cotangents=casts)
+            twin_gap = _gap(verdict, other)
+    return is_rounding(verdict, largest, check.rounding, _gap(verdict, seen), twin_gap)
+
+
+def why_unfaithful(check: Check, seen: Seen) -> str:
+    """Tell why the recorded forward is not the function near the point; "" if it is."""
+    if check.source is check.subject and seen.value.kind == "disagree" and not lost(check, seen, seen.value):
+        return f"the recorded forward does not give its value: {seen.value.reason}"
+    if check.source is not check.subject:
+        return ""
+    tried = []
+    # Steps far longer than rounding, and shorter ones for a point beside a kink.
+    for size in (2.0**-12, 2.0**-24, 2.0**-34) if check.rounding == "float64" else (2.0**-4, 2.0**-6, 2.0**-8):
+        arrays = nearby(widened(seen.point.arrays, check.dtype), check.subject.wanted, check.rng, size)
+        answer = check.run(arrays, None)
+        if answer.outcome.failure is not None:
+            continue
+        moving = [x for x, w in zip(arrays, check.subject.wanted, strict=True) if w]
+        case = replace(seen.case, primals=(*moving, *seen.case.primals[len(moving) :]))
+        again = value_verdict(check, case, answer)
+        if again.kind != "disagree":
+            return ""
+        moved = replace(seen, case=case, answer=answer, value=again, point=replace(seen.point, arrays=arrays))
+        if lost(check, moved, again):
+            return ""
+        tried.append(again.reason)
+    return f"the recorded forward does not hold beside the point: {tried[0]}" if tried else ""
+
+
+def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
+    """Hold a gradient at a possible kink against the derivatives around it."""
+    corners: list[list[Array]] = []
+    rooms: list[list[Array]] = []
+    arrays = widened(seen.point.arrays, check.dtype)
+    size = 2.0**-30 if check.dtype == "float64" else 2.0**-14
+    for _ in range(4):
+        state = check.rng.bit_generator.state
+        for sign in (1.0, -1.0):
+            check.rng.bit_generator.state = state  # the same step, to the other side
+            moved = replace(seen.point, arrays=nearby(arrays, check.subject.wanted, check.rng, size, sign))
+            try:
+                other = see(check, moved, cotangents=seen.case.cotangents)
+            except (Untraceable, Refused):
+                continue
+            if other.certificate.status != "certified" or any(
+                g is not None and not g.is_finite().all() for g in other.certificate.grads
+            ):
+                continue
+            if other.vjp.kind == "disagree" and other.vjp.worst is not None and not lost(check, other, other.vjp):
+                # It is wrong at points of no special kind, too.
+                return verdict if verdict.kind == "disagree" else other.vjp
+            corners.append([middle(g, x) for g, x in zip(other.certificate.grads, check.moving(arrays), strict=True)])
+            rooms.append([radius(g, x) for g, x in zip(other.bound.grads, check.moving(arrays), strict=True)])
+    if len(corners) < 2:
+        return verdict if verdict.kind == "inconclusive" else inconclusive(verdict, "kink")
+    slack = [_slack([r[i] for r in rooms], [c[i] for c in corners], size) for i in range(len(corners[0]))]
+    got = [
+        np.zeros(x.shape) if g is None else g
+        for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
+    ]
+    return judge_between("vjp", got, corners, slack)
+
+
+def told(check: Check, seen: Seen, verdict: Verdict) -> str:
+    """Say where a gradient is wrong, with a hint if a surrogate may be meant."""
+    text = f"at {seen.point.label}: {check.labelled(verdict)}"
+    if all(g is None or not np.any(g.midpoints()) for g in seen.certificate.grads):
+        text += (
+            "; the true derivative is zero, as the forward is constant around the point: if this is an intended "
+            "surrogate such as a straight-through estimator, name what is meant with spec="
+        )
+    return text
+
+
+def witness_of(check: Check, seen: Seen, verdict: Verdict) -> Witness | None:
+    """The point, element and true interval of the worst element of a disagreement."""
+    w = verdict.worst
+    if w is None:
+        return None
+    name = check.asked[w.array] if verdict.claim != "value" else f"output {w.array}"
+    room = w.bound
+    return Witness(seen.point, seen.case.cotangents, (name, w.index), w.got, (_down(w.true - room), _up(w.true + room)))
+
+
+def inconclusive(verdict: Verdict, reason: str) -> Verdict:
+    """The verdict with none of its elements decided."""
+    n = verdict.elements
+    return Verdict("inconclusive", verdict.claim, reason=reason, elements=n, undecided=n, reasons={reason: n})
+
+
+def _gap(verdict: Verdict, seen: Seen) -> float:
+    """How far the array of the worst element is from the truth, relative to its largest element."""
+    assert verdict.worst is not None
+    k = verdict.worst.array
+    pairs = (
+        (seen.answer.outcome.values, seen.certificate.values)
+        if verdict.claim == "value"
+        else (seen.answer.outcome.grads, seen.certificate.grads)
+    )
+    if seen.answer.outcome.failure is not None or k >= len(pairs[0]) or k >= len(pairs[1]):
+        return math.inf
+    got, true = pairs[0][k], pairs[1][k]
+    center: Any = 0.0 if true is None else true if isinstance(true, np.ndarray) else true.midpoints()
+    here = np.zeros(np.shape(center)) if got is None else got.astype(np.float64)
+    with np.errstate(all="ignore"):
+        error, scale = np.abs(here - center).max(initial=0.0), np.abs(center).max(initial=0.0)
+        gap = float(error / scale) if scale > 0 else float(error)
+    return gap if math.isfinite(gap) else math.inf
+
+
+def middle(balls: Any, x: Array) -> Array:
+    """The midpoints of balls; zeros of the shape of x where there are none."""
+    return np.zeros(x.shape) if balls is None else np.asarray(balls.midpoints())
+
+
+def radius(balls: Any, x: Array) -> Array:
+    """The radii of balls; zeros of the shape of x where there are none."""
+    return np.zeros(x.shape) if balls is None else np.asarray(balls.radii())
+
+
+def _slack(rooms: Sequence[Array], corners: Sequence[Array], size: float) -> Array:
+    """Room for rounding, and for what a smooth derivative may change over the step: as much as its own size per unit."""
+    room: Array = np.max(rooms, axis=0)
+    spread = np.abs(np.array(corners)).max(initial=0.0)
+    widest = float(room.max(initial=0.0))
+    slack: Array = np.maximum(room, widest) + 2.0**10 * size * (spread + 1.0)
+    return slack
+
+
+def _down(x: float) -> float:
+    return math.nextafter(x, -math.inf)
+
+
+def _up(x: float) -> float:
+    return math.nextafter(x, math.inf)
