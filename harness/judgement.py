@@ -128,6 +128,21 @@ def judge(
             Verdict("inconclusive", c, reason=why, elements=n, undecided=n, reasons={why: n})
             for c, n in zip(("value", "vjp"), counts, strict=True)
         )
+    if bound is not None and bound.others and not bound.undecided:
+        # Which of two elements is chosen, rounding or the engine decides; all that follows must belong to one choice.
+        pairs = [
+            _judge_choice(
+                case, outcome, replace(certificate, values=b.values, grads=b.grads, others=()), b, convention=convention
+            )
+            for b in (replace(bound, others=()), *bound.others)
+        ]
+        return min(pairs, key=lambda p: (sum(v.kind == "disagree" for v in p), sum(v.undecided for v in p)))
+    return _judge_choice(case, outcome, certificate, bound, convention=convention)
+
+
+def _judge_choice(
+    case: Case, outcome: Outcome, certificate: Any, bound: Any, *, convention: bool
+) -> tuple[Verdict, Verdict]:
     doubt = "tie" if certificate.status in ("kink", "tie") else "bound too wide"
     size = max([float(np.abs(x).max()) for x in case.primals if x.dtype.kind == "f" and x.size], default=1.0)
     values = _judge_arrays(

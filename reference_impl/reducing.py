@@ -403,10 +403,9 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     shape = input.array.shape or (1,)
     if not 0 <= k <= shape[axis]:
         raise RuntimeError("selected index k out of range")
-    order = selection.argsort(input.detach(), dim=axis, descending=largest, stable=False).array
-    if not order.ndim:
-        return ValuesIndices(elementwise.clone(input), Tensor(order))
-    places = order[(slice(None),) * axis + (slice(0, k),)]
+    places = selection.argsort(input.detach(), dim=axis, descending=largest, stable=False, first=k).array
+    if not places.ndim:
+        return ValuesIndices(elementwise.clone(input), Tensor(places))
     return ValuesIndices(indexing.gather(input, dim=axis, index=places), Tensor(np.ascontiguousarray(places)))
 
 
@@ -422,9 +421,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     n = input.array.shape[axis] if input.array.ndim else 1
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
-    order = selection.argsort(input.detach(), dim=axis, descending=False, stable=False).array
-    places = order[(slice(None),) * axis + (slice(k - 1, k),)] if order.ndim else order
-    return _chosen(input, axis, Tensor(places), keepdim)
+    return _chosen(input, axis, selection.nth_position(input.detach(), dim=axis, n=k - 1), keepdim)
 
 
 def _median(name: str, x: Tensor, dim: Any, keepdim: bool, *, ignore_nan: bool) -> Any:

@@ -15,7 +15,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from harness.oracles import matrix_rounding
 from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, precision, undecided, widening
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
+from harness.oracles.worlds import MOST, TooManyError, worlds
 
 __all__ = ["Bound", "enclose_backend", "enlarged", "sums_in_any_order", "widener"]
 
@@ -43,19 +44,23 @@ class Bound:
         grads: one entry an input that requires grad.
         left_range: some number on the way, forward or backward, was infinite or may have left the range of the dtype. A
             formula that multiplies it by 0 gives nan where another gives 0.
-        undecided: rounding may change which element is chosen, as in a sort of two that nearly tie: there are no balls.
+        undecided: rounding may change which element is chosen in more ways than were tried: there are no balls.
+        others: the bounds of the other choices, where rounding may change which element is chosen, as in a sort of two
+            that nearly tie. A backend keeps its word if its results lie in the balls of one choice, all of them.
     """
 
     values: tuple[Any, ...]
     grads: tuple[BallArray | None, ...]
     left_range: bool = False
     undecided: bool = False
+    others: tuple[Bound, ...] = ()
 
 
 def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) -> Bound:
     """Return where the results of `backend` on the case may lie.
 
-    Decisions that rounding can tip give the union of both outcomes.
+    Comparisons that rounding can tip give the union of both outcomes; a choice of an element that it can tip gives one
+    bound for each way to choose.
 
     Args:
         case: the program at a point.
@@ -68,14 +73,19 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
     dtype = rounding or case.dtype
     flushes = load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
     convert = functools.partial(_flushed, tiny=float(np.finfo(dtype).tiny)) if flushes else BallArray.from_floats
-    global _left_range
-    _left_range = False
+
+    def pull_back() -> Bound:
+        global _left_range
+        _left_range = False
+        values, grads = pull_back_balls(case, convert, sums_in_any_order)
+        return Bound(values, grads, _left_range)
+
     try:
         with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
-            values, grads = pull_back_balls(case, convert, sums_in_any_order)
-    except Undecidable:
+            first, *others = worlds(pull_back, MOST)
+    except (Undecidable, TooManyError):
         return Bound((), (), undecided=True)
-    return Bound(values, grads, _left_range)
+    return replace(first, others=tuple(others))
 
 
 _any_order = False
@@ -118,7 +128,12 @@ def enlarged(bound: Bound, factor: float) -> Bound:
         cells = [arb(c.mid(), c.rad() * factor) if c.is_finite() else c for c in x.cells.ravel().tolist()]
         return x.like(filled(x.shape, cells))
 
-    return Bound(tuple(map(wider, bound.values)), tuple(map(wider, bound.grads)), bound.left_range)
+    return replace(
+        bound,
+        values=tuple(map(wider, bound.values)),
+        grads=tuple(map(wider, bound.grads)),
+        others=tuple(enlarged(b, factor) for b in bound.others),
+    )
 
 
 @functools.cache

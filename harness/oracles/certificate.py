@@ -27,13 +27,17 @@ from harness.inference import OPS as SIGNATURES
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
+from harness.oracles.worlds import MOST, TooManyError, worlds
 
-__all__ = ["Certificate", "Status", "certify", "pull_back_balls", "push_forward_series", "rounded"]
+__all__ = ["Certificate", "Pulled", "Status", "certify", "pull_back_balls", "push_forward_series", "rounded"]
 from harness.programs import Program, Scalar
 from harness.spelling import TORCH
 
 reference_impl.register_array_type(BallArray, enclose)
 reference_impl.register_array_type(SeriesArray, lambda name, args, params: SERIES[name](*args, **params))
+
+Pulled = tuple[tuple[Any, ...], tuple[BallArray | None, ...]]
+"""The values and the gradients of a case, as balls."""
 
 Status = Literal["certified", "kink", "tie", "refuted", "unbounded", "undecided"]
 FIRST_BITS, TIE_BITS, LAST_BITS = 128, 256, 1024
@@ -55,6 +59,8 @@ class Certificate:
             "undecided": the same, where even that is not possible; there are no balls.
         reason: what happened, in words, unless certified.
         bits: the working precision at which the balls settled.
+        others: where equal elements had to be chosen from, the values and gradients of the other choices; those of the
+            certificate itself belong to the first.
     """
 
     values: tuple[Any, ...]
@@ -62,6 +68,7 @@ class Certificate:
     status: Status
     reason: str = ""
     bits: int = FIRST_BITS
+    others: tuple[Pulled, ...] = ()
 
 
 def certify(case: Case, *, seed: int = 0) -> Certificate:
@@ -71,7 +78,7 @@ def certify(case: Case, *, seed: int = 0) -> Certificate:
     while True:
         try:
             with precision(bits), undecided("union" if tie else "raise"):
-                values, grads = pull_back_balls(case)
+                (values, grads), *others = worlds(lambda: pull_back_balls(case), MOST)
         except Undecidable as error:
             # Two numbers that are equal, or nearly: more bits may tell. If not, the balls hold both outcomes.
             if tie:
@@ -79,8 +86,10 @@ def certify(case: Case, *, seed: int = 0) -> Certificate:
             tie = error.primitive if bits >= TIE_BITS else ""
             bits = max(bits, min(2 * bits, TIE_BITS))
             continue
+        except TooManyError as error:
+            return Certificate((), (), "undecided", f"{tie} cannot be decided: {error}", bits)
         if tie:
-            return Certificate(values, grads, "tie", f"{tie} cannot be decided", bits)
+            return Certificate(values, grads, "tie", f"{tie} cannot be decided", bits, tuple(others))
         if bits >= LAST_BITS or _settled(grads):
             break
         bits *= 2
@@ -135,7 +144,7 @@ def pull_back_balls(
     case: Case,
     convert: Callable[[Array], BallArray] = BallArray.from_floats,
     backward: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> tuple[tuple[Any, ...], tuple[BallArray | None, ...]]:
+) -> Pulled:
     """Run the case on the reference tape with balls for floats; return its values and gradients as balls.
 
     Args:

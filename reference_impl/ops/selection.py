@@ -26,6 +26,7 @@ __all__ = [
     "median_position",
     "min_",
     "mode_position",
+    "nth_position",
 ]
 
 
@@ -51,14 +52,19 @@ def argmin(x: Any, *, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @primitive(REDUCTION, kinks="ties: in the order given, if stable; else PyTorch leaves it open")
-def argsort(x: Any, *, dim: int, descending: bool = False, stable: bool = True) -> Any:
-    """The positions of the elements in rising or falling order; nan counts as largest, equals keep their order."""
+def argsort(x: Any, *, dim: int, descending: bool = False, stable: bool = True, first: int | None = None) -> Any:
+    """The positions of the elements in rising or falling order, of the first so many if not of all.
+
+    nan counts as largest, equals keep their order.
+    """
     if not x.ndim:
         return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(x, axis=dim, kind="stable")
-    # falling order that keeps the order of equals: the rising one, read backwards, of the elements read backwards
-    return np.flip(x.shape[dim] - 1 - np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim)
+    if descending:
+        # falling order that keeps the order of equals: the rising one, read backwards, of the elements read backwards
+        order = np.flip(x.shape[dim] - 1 - np.argsort(np.flip(x, dim), axis=dim, kind="stable"), dim)
+    else:
+        order = np.argsort(x, axis=dim, kind="stable")
+    return order if first is None else order[(slice(None),) * (dim % x.ndim) + (slice(first),)]
 
 
 def _running_positions(x: Any, dim: int, best: Any) -> Any:
@@ -92,6 +98,15 @@ def median_position(x: Any, *, dim: int, ignore_nan: bool = False) -> Any:
     return np.take_along_axis(
         order, np.broadcast_to(rank, [1 if d == dim % x.ndim else m for d, m in enumerate(x.shape)]), dim
     )
+
+
+@primitive(REDUCTION, kinks="ties: PyTorch leaves open which of equal elements it is")
+def nth_position(x: Any, *, dim: int, n: int) -> Any:
+    """The position of the element that n others precede in rising order along `dim`, kept at length 1; nan is largest."""
+    if not x.ndim:
+        return np.zeros((), np.int64)
+    order = np.argsort(x, axis=dim, kind="stable")
+    return order[(slice(None),) * (dim % x.ndim) + (slice(n, n + 1),)]
 
 
 @primitive(REDUCTION, kinks="elements that are equal: the last of them")

@@ -44,7 +44,7 @@ VOCABULARY = frozenset(
         "sum mean amax amin prod logsumexp vector_norm var cumsum softmax log_softmax",
         "reshape permute transpose expand unsqueeze squeeze flip cat stack tril triu clone detach",
         "getitem index_select gather matmul dot outer getitem_adjoint gather_adjoint index_select_adjoint to",
-        "argmax argmin argsort cummax_positions cummin_positions median_position isnan max min median",
+        "argmax argmin argsort cummax_positions cummin_positions median_position nth_position isnan max min median",
         "std cumprod diagonal unfold add_at",
         "leaky_relu elu selu celu gelu silu mish softplus logsigmoid softshrink hardshrink hardtanh relu6 hardsigmoid",
         "hardswish scaled erf ndtr erfc erfcx erfinv log_ndtr lgamma digamma polygamma i0 i1 i0e i1e entr logit sinc",
@@ -232,12 +232,13 @@ TRUTH: dict[str, Callable[..., Any]] = {
     ),
     "argmax": lambda x, **kw: exact(np.argmax(x, kw["dim"], keepdims=kw.get("keepdim", False))),
     "argmin": lambda x, **kw: exact(np.argmin(x, kw["dim"], keepdims=kw.get("keepdim", False))),
-    "argsort": lambda x, *, dim, descending=False, stable=True: exact(
-        np.argsort(-x if descending else x, dim, "stable")
+    "argsort": lambda x, *, dim, descending=False, stable=True, first=None: exact(
+        np.take(np.argsort(-x if descending else x, dim, "stable"), np.arange(x.shape[dim])[:first], dim)
     ),
     "cummax_positions": lambda x, *, dim: exact(np.apply_along_axis(last_best, dim, x)),
     "cummin_positions": lambda x, *, dim: exact(np.apply_along_axis(last_best, dim, -x)),
     "median_position": lambda x, *, dim: exact(np.take(np.argsort(x, dim), [(x.shape[dim] - 1) // 2], dim)),
+    "nth_position": lambda x, *, dim, n: exact(np.take(np.argsort(x, dim), [n], dim)),
     "isnan": lambda x: exact(np.zeros(x.shape)),
     "max": folded(max),
     "min": folded(min),
@@ -578,6 +579,8 @@ def tries() -> list[Try]:
     for dim in (0, 1):
         take("argsort", m, dim=dim)
         take("argsort", m, dim=dim, descending=True)
+        take("argsort", m, dim=dim, descending=True, first=1)
+        take("nth_position", m, dim=dim, n=1)
         for name in ("cummax_positions", "cummin_positions", "median_position"):
             take(name, m, dim=dim)
         take("cumprod", m, dim=dim)

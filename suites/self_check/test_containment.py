@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from harness.oracles.balls import BallArray, Undecidable, filled, undecided, widening
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT, enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
+from harness.oracles.worlds import TooManyError, worlds
 
 from .exact_results import (
     COMPARISONS,
@@ -32,6 +33,7 @@ from .exact_results import (
     ball_arguments,
     each,
     escapes,
+    truth,
 )
 
 inf = float("inf")
@@ -42,7 +44,9 @@ def ids(attempts: Iterable[Try]) -> list[str]:
 
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-POSITIONS = frozenset(["argmax", "argmin", "argsort", "cummax_positions", "cummin_positions", "median_position"])
+POSITIONS = frozenset(
+    "argmax argmin argsort cummax_positions cummin_positions median_position nth_position".split()
+)
 CONTINUOUS = [t for t in TRIES if t.name not in JUMPS | POSITIONS]
 
 
@@ -100,7 +104,7 @@ def test_decision_on_fat_balls_is_right_or_raises(attempt: Try, data: st.DataObj
 @given(data=st.data())
 @few
 def test_position_in_fat_balls_is_right_or_raises(attempt: Try, data: st.DataObject) -> None:
-    """An index has no interval, so that what is not certain raises under either policy."""
+    """An index has no interval, so that what is not certain raises under either policy, where no choice is asked for."""
     balls, points = data.draw(ball_arguments(attempt, fat=data.draw(st.booleans())))
     for policy in ("raise", "union"):
         with undecided(policy):
@@ -109,6 +113,36 @@ def test_position_in_fat_balls_is_right_or_raises(attempt: Try, data: st.DataObj
             except Undecidable:
                 problems = []
         assert problems == []
+
+
+@pytest.mark.parametrize("attempt", CHOOSING, ids=ids(CHOOSING))
+@given(data=st.data())
+@few
+def test_position_in_fat_balls_is_right_in_one_world(attempt: Try, data: st.DataObject) -> None:
+    """Whatever numbers the balls stand for, their order is one of those that are tried."""
+    balls, points = data.draw(ball_arguments(attempt, fat=data.draw(st.booleans())))
+
+    def positions() -> Any:
+        return ENCLOSURES[attempt.name](*balls, **attempt.params)
+
+    with undecided("union"):
+        try:
+            found = [*worlds(positions, 200)]
+        except (Undecidable, TooManyError):
+            reject()
+    expected = truth(attempt, points)
+    assert any(BallArray.from_floats(f).overlaps(expected).all() for f in found)
+
+
+def test_choices_among_equal_numbers_are_tried_one_by_one() -> None:
+    x = BallArray.from_floats(np.array([2.0, 1.0, 2.0, 1.0]))
+    with undecided("union"):
+        orders = [tuple(f.tolist()) for f in worlds(lambda: ENCLOSURES["argsort"](x, dim=0, stable=False), 8)]
+        firsts = [tuple(f.tolist()) for f in worlds(lambda: ENCLOSURES["argsort"](x, dim=0, stable=False, first=1), 8)]
+        middles = [tuple(f.tolist()) for f in worlds(lambda: ENCLOSURES["nth_position"](x, dim=0, n=1), 8)]
+    assert sorted(orders) == [(1, 3, 0, 2), (1, 3, 2, 0), (3, 1, 0, 2), (3, 1, 2, 0)]
+    assert sorted(firsts) == [(1,), (3,)]
+    assert sorted(middles) == [(1,), (3,)]
 
 
 def test_positions_of_equal_numbers_follow_their_order_or_raise() -> None:

@@ -1,7 +1,8 @@
 """Which element is the largest, the next, the middle one, on balls and series; and what is built from such choices.
 
-A position is given only where it is certain. Balls that overlap raise `Undecidable`, whatever the policy: an index has no
-interval. Equal exact numbers are ordered by position where PyTorch promises that; on series a tie is a kink, always.
+A position is given where it is certain. Where balls overlap an index has no interval: `Undecidable` is raised, or inside
+`worlds.worlds` one of the possible positions is chosen, in each run another. Equal exact numbers are ordered by position
+where PyTorch promises that; on series a tie is a kink, always.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from flint import arb, arb_series
 from numpy.typing import NDArray
 
-from harness.oracles.balls import A, BallArray, Undecidable, as_cells, current_policy, filled, pair, unit_ball
+from harness.oracles.balls import A, BallArray, Undecidable, as_cells, current_policy, filled, pair, undecided, unit_ball
 from harness.oracles.families.on_balls import (
     ENCLOSURES as FIRST,
 )
@@ -31,13 +32,14 @@ from harness.oracles.families.on_balls import (
 )
 from harness.oracles.families.on_series import SERIES as FIRST_SERIES
 from harness.oracles.families.on_series import Series, SeriesArray, product
+from harness.oracles.worlds import choose
 
 __all__ = ["ENCLOSURES", "MOVEMENT", "SERIES"]
 
 MOVEMENT = frozenset(
     [
-        *("argmax", "argmin", "argsort", "cummax_positions", "cummin_positions", "median_position", "isnan"),
-        *("max", "min", "median", "diagonal", "unfold"),
+        *("argmax", "argmin", "argsort", "cummax_positions", "cummin_positions", "median_position", "nth_position"),
+        *("isnan", "max", "min", "median", "diagonal", "unfold"),
     ]
 )
 
@@ -54,18 +56,53 @@ def _same(p: Any, q: Any) -> bool:
     return type(p) is arb and (p is q or (p.is_exact() and p == q))
 
 
-def _ranking(name: str, cells: Sequence[Any], sign: int, *, stable: bool) -> list[int]:
-    """The positions of the cells in rising (sign 1) or falling (-1) order."""
+def _ranking(name: str, cells: Sequence[Any], sign: int, *, stable: bool, first: int | None = None) -> list[int]:
+    """The positions of the first cells in rising (sign 1) or falling (-1) order, or of one of the orders that may be."""
     middles = [_constant(c).mid() for c in cells]
     for i, m in enumerate(middles):
         if not m.is_finite():
             raise Undecidable(name, (i,), _constant(cells[i]))
     order = sorted(range(len(cells)), key=lambda i: (_Key(sign * middles[i]), i))
-    for i, j in itertools.pairwise(order):
-        gap = sign * (_constant(cells[j]) - _constant(cells[i]))
-        if not gap > 0 and not (stable and _same(cells[i], cells[j])):
-            raise Undecidable(name, (i, j), gap)
-    return order
+    if all(_follows(cells, i, j, sign, stable) for i, j in itertools.pairwise(order)):
+        return order[:first]
+    certain: list[int] = []
+    while len(certain) < (len(cells) if first is None else first):
+        # What may come next: an element that none of those left certainly precedes.
+        left = [i for i in order if i not in certain]
+        free = [i for i in left if not any(j != i and _follows(cells, j, i, sign, stable) for j in left)]
+        certain.append(free[0] if len(free) == 1 else _choice(name, free, cells))
+    return certain
+
+
+def _follows(cells: Sequence[Any], i: int, j: int, sign: int, stable: bool) -> bool:
+    """Whether cell j certainly comes after cell i."""
+    if sign * (_constant(cells[j]) - _constant(cells[i])) > 0:
+        return True
+    return stable and i < j and _same(cells[i], cells[j])
+
+
+def _choice(name: str, options: list[int], cells: Sequence[Any]) -> int:
+    """One of the positions that may be meant."""
+    gap = _constant(cells[options[0]]) - _constant(cells[options[1]])
+    otherwise = Undecidable(name, (options[1],), gap)
+    if current_policy() == "raise":
+        raise otherwise
+    return choose(options, otherwise)
+
+
+def _nth(name: str, cells: Sequence[Any], rank: int) -> int:
+    """The position of the cell that `rank` others precede, in rising order, or one that may be it."""
+    for i, c in enumerate(cells):
+        if not _constant(c).mid().is_finite():
+            raise Undecidable(name, (i,), _constant(c))
+    n = len(cells)
+    options = []
+    for i in range(n):
+        before = sum(_follows(cells, j, i, 1, False) for j in range(n))
+        after = sum(_follows(cells, i, j, 1, False) for j in range(n))
+        if before <= rank < n - after:
+            options.append(i)
+    return options[0] if len(options) == 1 else _choice(name, options, cells)
 
 
 class _Key:
@@ -98,15 +135,19 @@ def _first_extreme(name: str, sign: int) -> Enclosure:
 
 
 def _best(name: str, cells: Sequence[Any], sign: int) -> int:
+    for i, c in enumerate(cells):
+        if not _constant(c).mid().is_finite():
+            raise Undecidable(name, (i,), _constant(c))
     best = 0
     for i in range(1, len(cells)):
         if sign * (_constant(cells[i]) - _constant(cells[best])) > 0:
             best = i
+    options = [best]
     for i, cell in enumerate(cells):
         gap = sign * (_constant(cells[best]) - _constant(cell))
         if i != best and not gap > 0 and not (i > best and _same(cell, cells[best])):
-            raise Undecidable(name, (i,), gap)
-    return best
+            options.append(i)
+    return best if len(options) == 1 else _choice(name, options, cells)
 
 
 def _along(function: Callable[[list[Any]], list[int]]) -> Enclosure:
@@ -126,17 +167,26 @@ def _along(function: Callable[[list[Any]], list[int]]) -> Enclosure:
     return enclosure
 
 
-def _argsort(x: Any, *, dim: int, descending: bool = False, stable: bool = True) -> NDArray[np.int64]:
-    sign = -1 if descending else 1
-    found: NDArray[np.int64] = _along(lambda cells: _ranking("argsort", cells, sign, stable=stable))(x, dim)
-    return found
+def _argsort(
+    x: Any, *, dim: int, descending: bool = False, stable: bool = True, first: int | None = None
+) -> NDArray[np.int64]:
+    def order(cells: list[Any]) -> list[int]:
+        return _ranking("argsort", cells, -1 if descending else 1, stable=stable, first=first)
+
+    found: NDArray[np.int64] = _along(order)(x, dim)
+    return found if first is None or not x.ndim else found[(slice(None),) * (dim % x.ndim) + (slice(first),)]
 
 
 def _median_position(x: Any, *, dim: int, ignore_nan: bool = False) -> NDArray[np.int64]:
     def middle(cells: list[Any]) -> list[int]:
-        return [_ranking("median_position", cells, 1, stable=False)[(len(cells) - 1) // 2]]
+        return [_nth("median_position", cells, (len(cells) - 1) // 2)]
 
     found: NDArray[np.int64] = _along(middle)(x, dim)
+    return found
+
+
+def _nth_position(x: Any, *, dim: int, n: int) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = _along(lambda cells: [_nth("nth_position", cells, n)])(x, dim)
     return found
 
 
@@ -148,7 +198,7 @@ def _running(name: str, sign: int) -> Enclosure:
             if gap > 0 or _same(cells[i], cells[best]):
                 best = i
             elif not gap < 0:
-                raise Undecidable(name, (i,), gap)
+                best = _choice(name, [i, best], cells)
             found.append(best)
         return found
 
@@ -166,7 +216,8 @@ def _middle(x: BallArray, *, ignore_nan: bool = False) -> BallArray:
     cells = x.cells.ravel().tolist()
     k = (len(cells) - 1) // 2
     try:
-        chosen = cells[_ranking("median", cells, 1, stable=True)[k]]
+        with undecided("raise"):
+            chosen = cells[_ranking("median", cells, 1, stable=True)[k]]
     except Undecidable:
         ends = [sorted((f(c) for c in cells), key=_Key)[k] for f in (arb.lower, arb.upper)]
         chosen = hull(*ends)
@@ -244,6 +295,7 @@ _POSITIONS: dict[str, Enclosure] = {
     "cummax_positions": _running("cummax_positions", 1),
     "cummin_positions": _running("cummin_positions", -1),
     "median_position": _median_position,
+    "nth_position": _nth_position,
     "isnan": _isnan,
     "diagonal": _diagonal,
     "unfold": _unfold,
