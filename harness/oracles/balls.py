@@ -46,6 +46,7 @@ __all__ = [
     "neg",
     "power",
     "precision",
+    "promoted",
     "sub",
     "undecided",
     "widened",
@@ -258,8 +259,7 @@ class BallArray:
         return ball
 
     def merge(self, other: BallArray, cells: Any) -> BallArray:
-        dtype = self.dtype if self.dtype == other.dtype else np.promote_types(self.dtype, other.dtype)
-        return _ball(as_cells(cells), dtype)
+        return _ball(as_cells(cells), promoted(self.dtype, other.dtype))
 
     # -- reading one
 
@@ -433,6 +433,13 @@ class BallArray:
 
     def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
         raise TypeError("a BallArray does not convert to a NumPy array: use midpoints() and radii(), or .cells")
+
+
+def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a result, as PyTorch has it: a float with an integer stays the float that it is."""
+    if a == b or (a.kind == "f") > (b.kind == "f"):
+        return a
+    return b if (b.kind == "f") > (a.kind == "f") else np.promote_types(a, b)
 
 
 def _ball(cells: Cells, dtype: np.dtype[Any]) -> BallArray:

@@ -352,7 +352,22 @@ def _norm(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u
     steps = n + 2 if order in (1, 2) else (n + k("pow")) / max(abs(order), 1e-3) + k("pow")
     if order in (float("inf"), float("-inf"), 0):
         steps = 0
-    return np.multiply(_magnitude(result).cells, arb(0, gamma(steps, u)))
+    sizes = _magnitude(result).cells
+    spread = np.multiply(sizes, arb(0, gamma(steps, u)))
+    if order and math.frexp(order)[0] != 0.5:  # 1/p is rounded: S^(d/p) = exp(d log S / p) = 1 + d log y, where |d| <= u
+        logs = [arb(0, min(_log_of(c), _LARGEST_LOG) * u) for c in result.cells.ravel().tolist()]
+        spread = np.add(spread, np.multiply(sizes, filled(result.shape, logs)))
+    return spread
+
+
+_LARGEST_LOG = 746.0  # of a float64, subnormal or not
+
+
+def _log_of(c: arb) -> float:
+    """An upper bound of |log y| for the y > 0 in the ball."""
+    if not (c.is_finite() and c > 0):
+        return _LARGEST_LOG
+    return float(max(c.lower().log().abs_upper(), c.upper().log().abs_upper())) * (1 + 2.0**-50)
 
 
 def _var(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u: float, k: Any) -> Any:

@@ -25,7 +25,7 @@ import numpy as np
 from flint import arb, arb_series
 from numpy.typing import DTypeLike, NDArray
 
-from harness.oracles.balls import BallArray, Cells, Undecidable, as_cells, compare, filled, pair, power_cell
+from harness.oracles.balls import BallArray, Cells, Undecidable, as_cells, compare, filled, pair, power_cell, promoted
 from harness.oracles.families.on_balls import (
     ENCLOSURES,
     GENERIC,
@@ -128,8 +128,7 @@ class SeriesArray:
         return unknown_series() if ball.is_nan() else arb_series([ball])
 
     def merge(self, other: SeriesArray, cells: Any) -> SeriesArray:
-        dtype = self.dtype if self.dtype == other.dtype else np.promote_types(self.dtype, other.dtype)
-        return self.like(cells, dtype)
+        return self.like(cells, promoted(self.dtype, other.dtype))
 
     # -- reading one
 
