@@ -354,7 +354,8 @@ def _norm(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, u
         steps = 0
     sizes = _magnitude(result).cells
     spread = np.multiply(sizes, arb(0, gamma(steps, u)))
-    if order and math.frexp(order)[0] != 0.5:  # 1/p is rounded: S^(d/p) = exp(d log S / p) = 1 + d log y, where |d| <= u
+    if order and math.frexp(order)[0] != 0.5:
+        # 1/p is rounded, by a share d of at most u: S^(d/p) = exp(d log S / p) = 1 + d log y.
         logs = [arb(0, min(_log_of(c), _LARGEST_LOG) * u) for c in result.cells.ravel().tolist()]
         spread = np.add(spread, np.multiply(sizes, filled(result.shape, logs)))
     return spread

@@ -44,9 +44,7 @@ def ids(attempts: Iterable[Try]) -> list[str]:
 
 
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-POSITIONS = frozenset(
-    "argmax argmin argsort cummax_positions cummin_positions median_position nth_position".split()
-)
+POSITIONS = frozenset("argmax argmin argsort cummax_positions cummin_positions median_position nth_position".split())
 CONTINUOUS = [t for t in TRIES if t.name not in JUMPS | POSITIONS]
 
 

@@ -15,7 +15,17 @@ import numpy as np
 from flint import arb, arb_series
 from numpy.typing import NDArray
 
-from harness.oracles.balls import A, BallArray, Undecidable, as_cells, current_policy, filled, pair, undecided, unit_ball
+from harness.oracles.balls import (
+    A,
+    BallArray,
+    Undecidable,
+    as_cells,
+    current_policy,
+    filled,
+    pair,
+    undecided,
+    unit_ball,
+)
 from harness.oracles.families.on_balls import (
     ENCLOSURES as FIRST,
 )
