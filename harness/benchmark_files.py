@@ -76,7 +76,7 @@ def read_file(path: str | os.PathLike[str]) -> BenchmarkFile:
             commit=commit["id"][:10] + "+" * bool(commit.get("dirty")) if commit.get("id") else name,
             machine=" ".join(filter(None, ((machine.get("cpu") or {}).get("brand_raw"), machine.get("machine")))),
             python=" ".join(filter(None, (machine.get("python_implementation"), machine.get("python_version")))),
-            benchmarks={str(one["fullname"]): _times(one) for one in data["benchmarks"]},
+            benchmarks={_name(one["fullname"]): _times(one) for one in data["benchmarks"]},
         )
     except FileNotFoundError:
         raise BenchmarkFileError(f"{name}: no such file") from None
@@ -126,6 +126,11 @@ def compare_files(
         )  # fmt: skip
         rows.append(row)
     return tuple(rows), tuple(left_out)
+
+
+def _name(text: object) -> str:
+    """The name; JSON may hold halves of characters, which no file of rows can."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _times(benchmark: Mapping[str, Any]) -> _Times:

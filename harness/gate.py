@@ -32,7 +32,18 @@ from typing import Any
 from harness.comparison import THRESHOLD
 from harness.records import ComparisonRow
 
-__all__ = ["FAIL_ON", "Acceptance", "Gate", "GateError", "Threshold", "describe", "failures", "load", "parse"]
+__all__ = [
+    "FAIL_ON",
+    "Acceptance",
+    "Gate",
+    "GateError",
+    "Threshold",
+    "describe",
+    "failing",
+    "failures",
+    "load",
+    "parse",
+]
 
 FAIL_ON = ("counts", "slower", "cannot-tell", "nothing")
 """What may end a run with exit code 1: deterministic counts that grew, a slower series, one that cannot be told."""
@@ -98,6 +109,12 @@ class Gate:
         """The acceptances that no longer hold and must be renewed or removed."""
         day = today or datetime.now(UTC).date()
         return tuple(entry for entry in self.acceptances if day > entry.expires)
+
+
+def failing(rows: Sequence[ComparisonRow], fail_on: Sequence[str]) -> dict[str, str]:
+    """The series that fail, each with its reasons."""
+    found = {row.series: [line.removeprefix(f"{row.series}: ") for line in failures([row], fail_on)] for row in rows}
+    return {series: ", ".join(reasons) for series, reasons in found.items() if reasons}
 
 
 def failures(rows: Sequence[ComparisonRow], fail_on: Sequence[str]) -> tuple[str, ...]:

@@ -760,6 +760,10 @@ def _write_whole(name: str, data: bytes) -> None:
             raise
         return
     target = Path(name)
+    if target.exists() and not target.is_file():  # a device or a pipe has no whole that could be replaced
+        with open(target, "wb") as file:
+            file.write(data)
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:

@@ -3,12 +3,14 @@
 >>> from reports import print_summary, write_report
 
 `write_report(OUT, "report.html")` makes the page from a folder of run files; `print_summary(run)` prints the end of a
-run. `reports.tables` gives every number of both as a pandas DataFrame. This is the only package that knows pandas.
+run. `to_pandas("adjudge-out", "timings")` gives the rows as a pandas DataFrame, `reports.tables` every number of both, and
+`reports.outputs` Markdown, JUnit XML and the like. This is the only package that knows pandas.
 """
 
 from __future__ import annotations
 
+from reports.outputs import to_pandas
 from reports.page import render, write_report
 from reports.terminal import print_summary
 
-__all__ = ["print_summary", "render", "write_report"]
+__all__ = ["print_summary", "render", "to_pandas", "write_report"]

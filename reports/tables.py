@@ -26,7 +26,9 @@ __all__ = [
     "error_quantiles",
     "gradient_ratios",
     "inconclusive_by_reason",
+    "label_of",
     "lines",
+    "row_frame",
     "timing_frame",
     "timing_table",
     "verdict_counts",
@@ -43,12 +45,12 @@ QUANTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "largest": 
 
 def verdict_frame(rows: Verdicts) -> pd.DataFrame:
     """One line a row, the columns of `VerdictRow` and `label`."""
-    return rows if isinstance(rows, pd.DataFrame) else _frame(rows, VerdictRow)
+    return rows if isinstance(rows, pd.DataFrame) else row_frame(rows, VerdictRow)
 
 
 def timing_frame(rows: Timings) -> pd.DataFrame:
     """One line a row, the columns of `TimingRow` and `label`."""
-    return rows if isinstance(rows, pd.DataFrame) else _frame(rows, TimingRow)
+    return rows if isinstance(rows, pd.DataFrame) else row_frame(rows, TimingRow)
 
 
 def verdict_counts(rows: Verdicts) -> pd.DataFrame:
@@ -226,7 +228,7 @@ def comparison_table(rows: Comparisons) -> pd.DataFrame:
     smallest_effect, control (relative), before_seconds, after_seconds, pairs, blocks, clock, counts, changed_counts,
     accepted.
     """
-    frame = rows if isinstance(rows, pd.DataFrame) else _frame(rows, ComparisonRow)
+    frame = rows if isinstance(rows, pd.DataFrame) else row_frame(rows, ComparisonRow)
     keep = ["run_id", "series", "before", "after", "verdict", "reason", "p_adjusted", "threshold", "smallest_effect"]
     table = frame[keep].assign(
         change=frame["ratio"] - 1,
@@ -262,16 +264,18 @@ def lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in line.items()} for line in table.to_dict("records")]
 
 
-def _frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow] | type[ComparisonRow]) -> pd.DataFrame:
+def row_frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow] | type[ComparisonRow]) -> pd.DataFrame:
+    """One line a row of any type, its columns and `label`."""
     frame = pd.DataFrame({c.name: [getattr(row, c.name) for row in rows] for c in columns(row_type)})
-    frame["label"] = [_label(row) for row in rows]
+    frame["label"] = [label_of(row) for row in rows]
     if not rows:  # an empty column has no dtype of its own to infer
         kinds = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
         frame = frame.astype({c.name: kinds[c.type] for c in columns(row_type) if c.type in kinds} | {"label": "str"})
     return frame
 
 
-def _label(row: Any) -> str:
+def label_of(row: VerdictRow | TimingRow | ComparisonRow) -> str:
+    """Who a row is about: the backend with its mode where that is not in its name, and with the revision if it has one."""
     name = row.backend if row.mode in ("", "eager") or row.mode in row.backend else f"{row.backend} {row.mode}"
     # Two revisions of one run are two things that were timed.
     revision = getattr(row, "revision", "")

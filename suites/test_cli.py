@@ -59,7 +59,7 @@ def test_without_a_command_it_prints_help() -> None:
     assert "Examples:" in result.output
 
 
-@pytest.mark.parametrize("command", ["verify", "bench", "run", "report", "doctor"])
+@pytest.mark.parametrize("command", ["verify", "bench", "run", "report", "export", "compare", "doctor"])
 def test_every_command_has_help_with_examples(command: str) -> None:
     result = adjudge(command, "--help")
     assert result.exit_code == 0

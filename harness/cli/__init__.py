@@ -13,7 +13,7 @@ import traceback
 
 import click
 
-from harness.cli import bench, compare, dashboard, doctor, explain, history, ops, report, run, verify
+from harness.cli import bench, compare, dashboard, doctor, explain, export, history, ops, report, run, verify
 from harness.cli.options import BROKEN, INTERRUPTED
 
 __all__ = ["cli", "main"]
@@ -24,6 +24,7 @@ _COMMANDS = (
     dashboard.dashboard,
     doctor.doctor,
     explain.explain,
+    export.export,
     history.history,
     ops.ops,
     report.report,

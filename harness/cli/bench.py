@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from harness.cli.comparisons import comparison_code, keep_comparison, load_gate, tell_expired
+from harness.cli.comparisons import comparison_code, export_comparison, keep_comparison, load_gate, tell_expired
+from harness.cli.exports import EXPORTS, export_runs
 from harness.cli.options import (
     AGREE,
     DISAGREE,
@@ -149,6 +150,7 @@ def _bench_backends() -> Collection[str]:
 @SEED
 @OUT
 @NO_REPORT
+@EXPORTS
 def bench(
     *,
     workloads: str | None,
@@ -183,6 +185,7 @@ def bench(
       adjudge bench --workloads 'gmm*' --adbench ~/adbench/data
       adjudge bench --families objectives --backends reference,torch
       adjudge bench --against main --workloads chain,mlp_step --fail-on counts,slower
+      adjudge bench --against main --markdown summary.md --junit adjudge.xml --github
     """
     if against is not None or against_python is not None:
         code = against_another(
@@ -221,17 +224,19 @@ def bench(
         if not no_report:
             make_report(out)
         wrong = INTERRUPTED if run.info.interrupted and not reasons else DISAGREE if reasons else AGREE
-        raise click.exceptions.Exit(wrong if run.timings else wrong or INCONCLUSIVE)
+        code = wrong if run.timings else wrong or INCONCLUSIVE
+        raise click.exceptions.Exit(export_runs(code, [run], rows="timings", problems=reasons))
     with Live("timing") as live:
         result = run_bench(
             names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype, budget_seconds=budget,
             rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench, keep=_saver(out),
         )  # fmt: skip
-    keep(out, Run(result.info, timings=result.rows))
+    run = Run(result.info, timings=result.rows)
+    keep(out, run)
     tell_left_out(result)
     if not no_report:
         make_report(out)
-    raise click.exceptions.Exit(_code(result))
+    raise click.exceptions.Exit(export_runs(_code(result), [run], rows="timings"))
 
 
 def _workloads(text: str | None, adbench: str | None, families: tuple[str, ...]) -> list[str] | None:
@@ -315,7 +320,8 @@ def against_another(
     keep_comparison(out, result)
     tell_expired(gate)
     tell_left_out(result)
-    return comparison_code(result, fail_on or (("counts",) if os.environ.get("CI") else ("counts", "slower")))
+    fails = fail_on or (("counts",) if os.environ.get("CI") else ("counts", "slower"))
+    return export_comparison(comparison_code(result, fails), result, fails, gate=gate)
 
 
 def tell_left_out(result: BenchResult | PairedResult) -> None:

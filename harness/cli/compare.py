@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import click
 
-from harness.cli.comparisons import comparison_code, keep_comparison, load_gate, tell_expired
+from harness.cli.comparisons import comparison_code, export_comparison, keep_comparison, load_gate, tell_expired
+from harness.cli.exports import EXPORTS
 from harness.cli.options import EPILOG, GATE, OUT, Failed, names
 from harness.cli.output import check_out, command_line
 
@@ -28,6 +29,7 @@ __all__ = ["compare"]
     help="What ends with exit code 1: slower, cannot-tell, nothing.",
 )
 @OUT
+@EXPORTS
 def compare(
     *, befores: tuple[str, ...], afters: tuple[str, ...], gate_file: str | None, fail_on: tuple[str, ...], out: str
 ) -> NoReturn:
@@ -37,6 +39,7 @@ def compare(
     Examples:
       adjudge compare --before .benchmarks/Linux/0001_main.json --after .benchmarks/Linux/0002_mine.json
       adjudge compare --before a1.json --before a2.json --before a3.json --after b1.json --after b2.json --after b3.json
+      adjudge compare --before old.json --after new.json --markdown summary.md --junit adjudge.xml --github
     """
     from harness.benchmark_files import BenchmarkFileError, compare_files, read_file
     from harness.environment import describe_run
@@ -56,4 +59,6 @@ def compare(
     result = PairedResult(info, gate.accept(rows), (), ())
     keep_comparison(out, result)
     tell_expired(gate)
-    raise click.exceptions.Exit(comparison_code(result, fail_on))
+    code = comparison_code(result, fail_on)
+    only = [f"left out: {line}" for line in left_out]
+    raise click.exceptions.Exit(export_comparison(code, result, fail_on, gate=gate, warnings=only))

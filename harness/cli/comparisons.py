@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.exports import export_runs
 from harness.cli.options import AGREE, DISAGREE, INCONCLUSIVE, INTERRUPTED, Failed
 from harness.cli.output import write_rows
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from harness.gate import Gate
     from harness.paired import PairedResult
 
-__all__ = ["comparison_code", "keep_comparison", "load_gate", "tell_expired"]
+__all__ = ["comparison_code", "export_comparison", "keep_comparison", "load_gate", "tell_expired"]
 
 
 def load_gate(path: str | None) -> Gate:
@@ -49,6 +51,19 @@ def keep_comparison(out: str, result: PairedResult) -> None:
         )
     for path in paths:
         click.echo(f"rows: {path}")
+
+
+def export_comparison(
+    code: int, result: PairedResult, fail_on: tuple[str, ...], *, gate: Gate, warnings: Sequence[str] = ()
+) -> int:
+    """Write what is wanted of a comparison for other programs; return the exit code."""
+    from harness.gate import failing
+    from harness.records import Run
+
+    run = Run(result.info, timings=result.timings, comparisons=result.comparisons)
+    expired = [f"expired on {e.expires}: the acceptance of {e.series} ({e.reason})" for e in gate.expired()]
+    failed = failing(result.comparisons, fail_on)
+    return export_runs(code, [run], rows="comparisons", failed=failed, warnings=[*warnings, *expired])
 
 
 def comparison_code(result: PairedResult, fail_on: tuple[str, ...]) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from harness.cli.exports import EXPORTS, export_steps
 from harness.cli.options import AGREE, DISAGREE, Failed
 from harness.cli.output import require_reports
 
@@ -38,7 +39,7 @@ def add_points(*, sources: tuple[str, ...], to: str) -> None:
     from reports.history import append
 
     for source in sources:
-        frame = _points(source)
+        frame, _ = _points(source)
         try:
             path = append(to, frame)
         except RecordError as error:
@@ -67,13 +68,20 @@ def compact_dataset(*, dataset: str) -> None:
 @click.option("--since", metavar="MOMENT", help="Only steps from that moment on, such as 2026-01-31.")
 @click.option("--most", type=click.IntRange(0), default=20, show_default=True, help="Steps to print.")
 @click.option("--fail", is_flag=True, help="End with exit code 1 if a single series has become slower.")
+@EXPORTS
 def find_steps(*, source: str, out: str | None, since: str | None, most: int, fail: bool) -> NoReturn:
-    """Find when series of SOURCE (a dataset, run files, a table) became slower or faster for good."""
+    """Find when series of SOURCE (a dataset, run files, a table) became slower or faster for good.
+
+    \b
+    Examples:
+      adjudge history steps s3://bucket/history --since 2026-01-01 --fail
+      adjudge history steps history/ --fail --markdown summary.md --junit steps.xml --github
+    """
     from harness.records import RecordError
     from reports.history import write_steps
     from reports.steps import RATES, steps_of
 
-    frame = _points(source)
+    frame, unread = _points(source)
     steps = steps_of(frame)
     if since is not None:
         steps = steps.loc[steps["moment"] >= since]
@@ -92,11 +100,12 @@ def find_steps(*, source: str, out: str | None, since: str | None, most: int, fa
             click.echo(f"steps: {write_steps(steps, out)}")
         except RecordError as error:
             raise Failed(f"--out: {error}") from None
-    raise click.exceptions.Exit(DISAGREE if fail and (own["change"] > 0).any() else AGREE)
+    code = DISAGREE if fail and (own["change"] > 0).any() else AGREE
+    raise click.exceptions.Exit(export_steps(code, steps, frame, fail=fail, warnings=unread))
 
 
-def _points(source: str) -> pd.DataFrame:
-    """The points of whatever SOURCE is; what of it cannot be read is said."""
+def _points(source: str) -> tuple[pd.DataFrame, list[str]]:
+    """The points of whatever SOURCE is, and what of it cannot be read, which is said, too."""
     from harness.records import RecordError
     from reports.history import read_any
 
@@ -104,6 +113,7 @@ def _points(source: str) -> pd.DataFrame:
         found = read_any(source)
     except RecordError as error:
         raise Failed(str(error)) from None
-    for reason in found.broken:
-        click.echo(f"left out: {reason}", err=True)
-    return found.points
+    unread = [f"left out: {reason}" for reason in found.broken]
+    for line in unread:
+        click.echo(line, err=True)
+    return found.points, unread

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ __all__ = [
     "command_line",
     "keep",
     "make_report",
+    "newest",
     "page_path",
     "require_reports",
     "write_page",
@@ -66,10 +67,11 @@ def write_rows(out: str, run: Run) -> tuple[str, ...]:
     # Whoever presses Ctrl-C presses it twice; the second must not cost the rows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        # A run that refused all of them has no times, and a file that says so.
+        timings = run.timings if run.timings or (run.info.left_out and not run.comparisons) else None
         return write_run(
-            out, run.info, verdicts=run.verdicts or None, timings=run.timings or None,
-            comparisons=run.comparisons or None,
-        )  # fmt: skip
+            out, run.info, verdicts=run.verdicts or None, timings=timings, comparisons=run.comparisons or None
+        )
     except RecordError as error:
         raise Failed(str(error)) from None
     finally:
@@ -81,7 +83,7 @@ def keep(out: str, run: Run) -> None:
     paths = write_rows(out, run)
     if _lacking():
         click.echo(f"{run.info.programs:,} programs, {len(run.verdicts):,} verdicts, {len(run.timings):,} timings")
-    elif paths:
+    elif paths and (run.verdicts or run.timings):
         from reports import print_summary
 
         print_summary(run)
@@ -119,6 +121,13 @@ def page_path(source: str) -> Path:
         return Path("adjudge-report.html")
     folder = Path(source)
     return (folder.parent if folder.is_file() else folder) / "report.html"
+
+
+def newest(runs: Sequence[Run]) -> list[Run]:
+    """The newest run with verdicts, the newest with timings and the newest with comparisons; all if there is none."""
+    kinds = ("verdicts", "timings", "comparisons")
+    chosen = {run.info.run_id: run for kind in kinds for run in [r for r in runs if getattr(r, kind)][-1:]}
+    return list(chosen.values()) or list(runs)
 
 
 def _latest(source: str) -> list[Run]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
+from harness.cli.exports import EXPORTS, export_runs
 from harness.cli.options import (
     AGREE,
     DISAGREE,
@@ -25,9 +26,10 @@ from harness.cli.options import (
 from harness.cli.output import check_out, command_line, keep, make_report
 
 if TYPE_CHECKING:
+    from harness.records import Run
     from harness.verify import VerifyResult
 
-__all__ = ["judge", "verify"]
+__all__ = ["Judged", "judge", "verify"]
 
 
 def _op_names() -> Collection[str]:
@@ -87,6 +89,7 @@ def _verify_backends() -> Collection[str]:
 @SEED
 @OUT
 @NO_REPORT
+@EXPORTS
 def verify(
     *,
     budget: float,
@@ -108,14 +111,23 @@ def verify(
       adjudge verify --budget 60s
       adjudge verify --backends torch --ops softmax,logsumexp,matmul --dtypes float32
       adjudge verify --seed 7 --max-programs 500 --out runs/
+      adjudge verify --markdown summary.md --junit adjudge.xml --github
     """
-    code = judge(
+    judged = judge(
         budget=budget, chosen=chosen, ops=ops, dtypes=dtypes, max_programs=max_programs, waivers=waivers,
         jax_cache=jax_cache, max_inconclusive=max_inconclusive, seed=seed, out=out,
     )  # fmt: skip
     if not no_report:
         make_report(out)
-    raise click.exceptions.Exit(code)
+    raise click.exceptions.Exit(export_runs(judged.code, [judged.run], rows="verdicts", problems=judged.problems))
+
+
+class Judged(NamedTuple):
+    """How it went: the exit code, the run, and what besides disagreements makes it no success."""
+
+    code: int
+    run: Run
+    problems: tuple[str, ...]
 
 
 def judge(
@@ -130,8 +142,8 @@ def judge(
     max_inconclusive: float,
     seed: int,
     out: str,
-) -> int:
-    """Run, keep the rows, print the summary; return the exit code."""
+) -> Judged:
+    """Run, keep the rows, print the summary."""
     from harness.progress import Live
     from harness.records import Run
     from harness.strategies import programs
@@ -154,10 +166,14 @@ def judge(
             backends_=backends, ops=ops, dtypes=dtypes, seed=seed, budget_seconds=budget, max_programs=max_programs,
             known_differences=known, command=command_line(), progress=live.verify(budget, max_programs),
         )  # fmt: skip
-    keep(out, Run(result.info, verdicts=tuple(result.rows)))
+    run = Run(result.info, verdicts=tuple(result.rows))
+    keep(out, run)
     if result.failure is not None:
         raise result.failure  # with the rows kept
-    return _code(result, max_inconclusive)
+    code, problem = _code(result, max_inconclusive)
+    if problem:
+        click.echo(problem, err=True)
+    return Judged(code, run, (problem,) if problem else ())
 
 
 def _loadable(names: Sequence[str], *, asked_for: bool) -> tuple[str, ...]:
@@ -189,16 +205,15 @@ def _keep_compilations(folder: str) -> None:
     persist_compilations(folder)
 
 
-def _code(result: VerifyResult, max_inconclusive: float) -> int:
+def _code(result: VerifyResult, max_inconclusive: float) -> tuple[int, str]:
+    """The exit code, and why it is that of an inconclusive run if it is."""
     if result.info.interrupted:
-        return INTERRUPTED
+        return INTERRUPTED, ""
     if result.disagreements:
-        return DISAGREE
+        return DISAGREE, ""
     if not any(row.element_count for row in result.rows):
-        click.echo("nothing was compared: a larger --budget may help", err=True)
-        return INCONCLUSIVE
+        return INCONCLUSIVE, "nothing was compared: a larger --budget may help"
     if 100 * result.inconclusive_share > max_inconclusive:
         share = f"{100 * result.inconclusive_share:.2g} %"
-        click.echo(f"{share} of the elements are inconclusive, --max-inconclusive is {max_inconclusive:g} %", err=True)
-        return INCONCLUSIVE
-    return AGREE
+        return INCONCLUSIVE, f"{share} of the elements are inconclusive, --max-inconclusive is {max_inconclusive:g} %"
+    return AGREE, ""
