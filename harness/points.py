@@ -24,7 +24,17 @@ from harness.cases import Array, Case
 from harness.inference import OPS, differentiable_slots, infer
 from harness.programs import Program, Scalar, Spec
 
-__all__ = ["DOMAIN_RANGES", "LAYOUTS", "POINT_KINDS", "live_slots", "point"]
+__all__ = [
+    "DOMAIN_RANGES",
+    "EDGES",
+    "LAYOUTS",
+    "POINT_KINDS",
+    "PRIMAL_LAYOUTS",
+    "edges_of",
+    "layout_of",
+    "live_slots",
+    "point",
+]
 
 Shape = tuple[int, ...]
 
@@ -37,6 +47,12 @@ DOMAIN_RANGES: Final[dict[str, tuple[float, float]]] = {
 }
 POINT_KINDS: Final = ("random", "edge")
 LAYOUTS: Final = ("dense", "repeated", "expanded", "transposed", "strided", "unused")
+PRIMAL_LAYOUTS: Final = ("dense", "transposed", "strided", "expanded")
+EDGES: Final = (
+    *("zero", "minus zero", "one", "subnormal", "tiny", "huge", "saturated", "tie", "equal inputs", "all zero"),
+    *("zero row", "singular matrix", "identity matrix", "end of a domain"),
+)
+"""What float primals may hold that rules are wrong at; `edges_of` names those of a case."""
 _COTANGENTS: Final = (2.0, -1.0, 0.5, 3.0, -0.5, 1.5, -2.0, 0.25)
 
 
@@ -47,6 +63,7 @@ def point(
     kind: str = "random",
     dtype: str = "float64",
     layouts: Sequence[str] | None = None,
+    primal_layouts: Sequence[str] | None = None,
     requires_grad: Sequence[bool] | None = None,
 ) -> Case:
     """Put a program at a point; the same arguments give the same case.
@@ -54,14 +71,18 @@ def point(
     Args:
         seed: 0 gives simple distinct numbers (halves, quarters) at a random point, zeros (ones where the domain is
             positive) at an edge.
-        kind: "random" (generic values of each input's domain, no ties) or "edge" (zeros of both signs, ties, tiny and
-            denormal, seldom huge).
+        kind: "random" (generic values of each input's domain, no ties) or "edge" (zeros of both signs, ties, and seldom
+            the others of EDGES).
         layouts: one of LAYOUTS an output: how its cotangent lies in memory; by default all "dense". "unused" (None as
             cotangent) is followed only while another output remains whose gradient has elements.
+        primal_layouts: one of PRIMAL_LAYOUTS an input: how it lies in memory; by default all "dense". An "expanded" one
+            is its first row over and over.
         requires_grad: one flag an input; by default all float inputs; if nothing differentiable remains, also all.
     """
     rng = np.random.default_rng(seed) if seed else None
     primals = _edge_primals(program, dtype, rng) if kind == "edge" else _primals(program, dtype, rng)
+    if primal_layouts is not None:
+        primals = tuple(_laid_out(x, layout) for x, layout in zip(primals, primal_layouts, strict=True))
     floats = tuple(spec.kind == "float" for spec in program.inputs)
     flags = (
         floats if requires_grad is None else tuple(f and bool(r) for f, r in zip(floats, requires_grad, strict=True))
@@ -141,9 +162,24 @@ _POOLS: Final = {
 }
 
 
+# The flavours of an edge point beside zeros and ties, by number; of FLAVOURS, the others are zeros and ties.
+FLAVOURS: Final = 64
+_TINY_ONES, _HUGE, _SATURATED, _ZERO_ROW, _SINGULAR, _IDENTITY, _EQUAL, _ENDS = (
+    range(48, 55),
+    range(55, 58),
+    58,
+    59,
+    60,
+    61,
+    62,
+    63,
+)
+_DOMAIN_ENDS: Final = {"positive": (0.0,), "unit": (-1.0, 1.0), "fraction": (0.0, 1.0), "above one": (1.0,)}
+
+
 def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None) -> tuple[Array, ...]:
     info = np.finfo(dtype)
-    flavour = 0 if rng is None else int(rng.integers(16))  # 0-12: zeros and ties; 13, 14: tiny; 15: one huge
+    flavour = 0 if rng is None else int(rng.integers(FLAVOURS))
     chosen = 0 if rng is None else int(rng.integers(len(program.inputs)))  # the input that may get the huge element
     arrays: list[Array] = []
     for i, spec in enumerate(program.inputs):
@@ -157,14 +193,122 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
         pool = list(_POOLS[spec.domain]) if positive else [0.0, -0.0, 1.0, -1.0, 0.0, 0.5, -0.5, 1.0]
         if not positive and spec.domain != "unit":
             pool += [2.0, -2.0, 3.0]
-        if 13 <= flavour <= 14:
+        if flavour in _TINY_ONES:
             smallest = float(info.smallest_subnormal)
             pool += _TINY.get(spec.domain, (1e-30, float(info.tiny), *(() if positive else (-1e-30, smallest))))
         flat = rng.choice(np.array(pool), n)
-        if flavour == 15 and i == chosen and n and spec.domain not in ("unit", "fraction"):
+        if flavour in _HUGE and i == chosen and n and spec.domain not in ("unit", "fraction"):
             flat[int(rng.integers(n))] = 1e30 if dtype == "float32" else 1e300
-        arrays.append(flat.astype(dtype).reshape(spec.shape))
+        if flavour == _SATURATED and spec.domain in ("real", "positive"):
+            flat = rng.uniform(15.0, 40.0, n) * (1.0 if positive else rng.choice([-1.0, 1.0], n))
+        if flavour == _ENDS and spec.domain in _DOMAIN_ENDS and n:
+            flat[int(rng.integers(n))] = rng.choice(np.array(_DOMAIN_ENDS[spec.domain]))
+        whole = flat.astype(dtype).reshape(spec.shape)
+        if flavour in (_ZERO_ROW, _SINGULAR, _IDENTITY):
+            whole = _as_matrix(whole, flavour, positive)
+        if flavour == _EQUAL:
+            same = [
+                a
+                for a, s in zip(arrays, program.inputs, strict=False)
+                if (s.shape, s.domain) == (spec.shape, spec.domain)
+            ]
+            whole = same[0].copy() if same else whole
+        arrays.append(whole)
     return tuple(arrays)
+
+
+def _as_matrix(a: Array, flavour: int, positive: bool) -> Array:
+    """The array with a row of zeros, with equal last rows, or as identity matrices, where its shape and domain allow."""
+    if a.ndim < 1 or a.size == 0:
+        return a
+    if flavour == _ZERO_ROW and not positive:
+        a[(0,) * (a.ndim - 1)] = 0.0
+    if flavour == _SINGULAR and a.ndim > 1 and a.shape[-2] > 1:
+        a[..., -1, :] = a[..., -2, :]
+    if flavour == _IDENTITY and a.ndim > 1 and a.shape[-1] == a.shape[-2] and not positive:
+        a[...] = np.eye(a.shape[-1])
+    return a
+
+
+def edges_of(case: Case) -> frozenset[str]:
+    """Name those of EDGES that the float primals of a case hold.
+
+    >>> from harness.programs import Instr, Program, Spec
+    >>> sorted(edges_of(point(Program((Spec((2,)),), (Instr("sin", (0,)),), (1,)), kind="edge")))
+    ['all zero', 'tie', 'zero']
+    """
+    found: set[str] = set()
+    pairs = [(x, s) for x, s in zip(case.primals, case.program.inputs, strict=True) if s.kind == "float" and x.size]
+    if not pairs:
+        return frozenset()
+    info = np.finfo(case.dtype)
+    whole = np.concatenate([x.ravel() for x, _ in pairs])
+    sizes = np.abs(whole)
+    zeros = whole == 0
+    if zeros.any():
+        found.add("zero")
+        if np.signbit(whole[zeros]).any():
+            found.add("minus zero")
+        for x, _ in pairs:
+            if not x.any():
+                found.add("all zero")
+            elif x.ndim > 1 and not x.any(axis=-1).all():
+                found.add("zero row")
+    small = sizes < math.sqrt(info.tiny)
+    if (small & ~zeros).any():
+        found.add("subnormal" if ((sizes < info.tiny) & ~zeros).any() else "tiny")
+        if ((sizes >= info.tiny) & small).any():
+            found.add("tiny")
+    largest = float(sizes.max())
+    if largest > math.sqrt(info.max):
+        found.add("huge")
+    if ((sizes >= 15.0) & (sizes <= 700.0)).any():
+        found.add("saturated")
+    if (sizes == 1.0).any():
+        found.add("one")
+    for i, (x, spec) in enumerate(pairs):
+        if x.size > 1 and len(set(x.ravel().tolist())) < x.size:
+            found.add("tie")
+            if x.ndim > 1 and x.shape[-2] > 1:
+                if (x[..., -1, :] == x[..., -2, :]).all():
+                    found.add("singular matrix")
+                if x.shape[-1] == x.shape[-2] and (x == np.eye(x.shape[-1])).all():
+                    found.add("identity matrix")
+        if any(x.shape == y.shape and x.dtype == y.dtype and (x == y).all() for y, _ in pairs[:i]):
+            found.add("equal inputs")
+        if spec.domain in _DOMAIN_ENDS and np.isin(x, _DOMAIN_ENDS[spec.domain]).any():
+            found.add("end of a domain")
+    return frozenset(found)
+
+
+def layout_of(a: Array) -> str:
+    """Say how an array lies in memory: "dense", "expanded", "transposed" or "strided".
+
+    >>> layout_of(np.zeros((2, 3)).T), layout_of(np.zeros((2, 6))[:, ::2]), layout_of(np.broadcast_to(np.zeros(3), (2, 3)))
+    ('transposed', 'strided', 'expanded')
+    """
+    if a.flags.c_contiguous:
+        return "dense"
+    if any(s == 0 and n > 1 for s, n in zip(a.strides, a.shape, strict=True)):
+        return "expanded"
+    order = sorted(range(a.ndim), key=lambda d: -a.strides[d])
+    return "transposed" if a.transpose(order).flags.c_contiguous else "strided"
+
+
+def _laid_out(a: Array, layout: str) -> Array:
+    """A copy of an array in another layout; where its rank is too low for it, the array."""
+    if a.size < 2:
+        return a
+    if layout == "expanded":
+        return np.broadcast_to(a[:1].copy(), a.shape)
+    if layout == "transposed" and a.ndim > 1:
+        return a.transpose().copy().transpose()
+    if layout == "strided":
+        room = np.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+        room[..., ::2] = a
+        room[..., 1::2] = np.nan if a.dtype.kind == "f" else 1  # nobody may read what lies between
+        return room[..., ::2]
+    return a
 
 
 def _cotangent(shape: Shape, dtype: str, layout: str, rng: np.random.Generator | None, k: int) -> Array:

@@ -1,6 +1,7 @@
 """Rows: what is kept of a run, one frozen dataclass a row type, written to Parquet whole or not at all.
 
-`write_run` writes ``OUT/verdicts-<run_id>.parquet``, ``timings-...`` and ``comparisons-...``; `read_run` reads one file
+`write_run` writes ``OUT/verdicts-<run_id>.parquet``, ``timings-...``, ``comparisons-...`` and
+``coverage-...``; `read_run` reads one file
 back, `read_dataset` a whole folder. A path may also be any fsspec URL (``s3://bucket/runs``). The fields of the
 dataclasses are the columns: the Parquet schema, its documentation and the checks on what is read are derived from them.
 
@@ -34,6 +35,7 @@ __all__ = [
     "VERDICTS",
     "Column",
     "ComparisonRow",
+    "CoverageRow",
     "Dataset",
     "RecordError",
     "Run",
@@ -290,6 +292,26 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CoverageRow:
+    """How often something was drawn; 0 for what belongs to the run and never was.
+
+    Raises:
+        ValueError: the count is negative.
+    """
+
+    schema_version: int = _column("version of this schema", default=SCHEMA_VERSION, since=3)
+    run_id: str = _column("the run that drew it", since=3)
+    op: str = _column("the op that it is counted for; empty for all ops together", since=3)
+    facet: str = _column('what is counted: "op", "pair", "rank", "dtype", "edge", ...; see harness/drawn.py', since=3)
+    value: str = _column("which of it: of a pair the op that takes what `op` makes", since=3)
+    count: int = _column("programs or points in which it came", since=3)
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError(f"count is {self.count}: want at least 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What is true of a whole run: how it was started, on which machine, how far it came.
 
@@ -338,8 +360,8 @@ class RunInfo:
             raise ValueError(f"run_id is {self.run_id!r}: use 1 to 100 letters, digits, dots, dashes, underscores")
 
 
-Row = VerdictRow | TimingRow | ComparisonRow
-RowType = type[VerdictRow] | type[TimingRow] | type[ComparisonRow]
+Row = VerdictRow | TimingRow | ComparisonRow | CoverageRow
+RowType = type[VerdictRow] | type[TimingRow] | type[ComparisonRow] | type[CoverageRow]
 T = TypeVar("T")
 
 
@@ -353,12 +375,13 @@ class Column(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run as it was read: its info, its verdict rows, its timing rows and its comparisons."""
+    """One run as it was read: its info, its verdict rows, its timing rows, its comparisons and what it drew."""
 
     info: RunInfo
     verdicts: tuple[VerdictRow, ...] = ()
     timings: tuple[TimingRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
+    coverage: tuple[CoverageRow, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -400,13 +423,19 @@ def write_run(
     verdicts: Sequence[VerdictRow] | None = None,
     timings: Sequence[TimingRow] | None = None,
     comparisons: Sequence[ComparisonRow] | None = None,
+    coverage: Sequence[CoverageRow] | None = None,
 ) -> tuple[str, ...]:
     """Write the run's rows, one file for each row type that is not None; return the paths.
 
     A file of the same run is replaced, so a run may save what it has so far as often as it likes.
     """
     paths = []
-    given: dict[str, Sequence[Row] | None] = {"verdicts": verdicts, "timings": timings, "comparisons": comparisons}
+    given: dict[str, Sequence[Row] | None] = {
+        "verdicts": verdicts,
+        "timings": timings,
+        "comparisons": comparisons,
+        "coverage": coverage,
+    }
     for stem, rows in given.items():
         row_type = _STEMS[stem]
         if rows is not None:
@@ -493,7 +522,13 @@ def _join_runs(a: Run, b: Run) -> Run:
         interrupted=a.info.interrupted or b.info.interrupted,
         left_out=a.info.left_out or b.info.left_out,
     )
-    return Run(info, a.verdicts + b.verdicts, a.timings + b.timings, a.comparisons + b.comparisons)
+    return Run(
+        info,
+        a.verdicts + b.verdicts,
+        a.timings + b.timings,
+        a.comparisons + b.comparisons,
+        a.coverage + b.coverage,
+    )
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -511,7 +546,12 @@ _ARROW: dict[Any, Any] = {
     tuple[float, ...]: pa.list_(pa.float64()),
     tuple[int, ...]: pa.list_(pa.int64()),
 }
-_STEMS: dict[str, RowType] = {"verdicts": VerdictRow, "timings": TimingRow, "comparisons": ComparisonRow}
+_STEMS: dict[str, RowType] = {
+    "verdicts": VerdictRow,
+    "timings": TimingRow,
+    "comparisons": ComparisonRow,
+    "coverage": CoverageRow,
+}
 
 
 def _schema(row_type: RowType, version: int = SCHEMA_VERSION) -> Any:

@@ -57,7 +57,7 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
     Returns:
         The script: primals, cotangents and bounds are written so that they read back to the same bits. It keeps to 40
         lines by putting several statements on a line where a program is long. PyTorch and the reference get the
-        cotangents in their layout (expanded, transposed, strided).
+        arrays in their layout (expanded, transposed, strided).
 
     Raises:
         ValueError: the framework is unknown or lacks an op, or `expected` does not fit the case.
@@ -118,9 +118,7 @@ def _pulled(case: Case) -> list[int]:
 def _torch_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[str], list[str], list[str], list[str]]:
     names, pulled = _names(case.program), _pulled(case)
     head = ["import torch" if framework == "torch" else "import reference_impl as torch"]
-    loads = [
-        f"{names[i]} = {_literal(a, 'torch', requires_grad=case.requires_grad[i])}" for i, a in enumerate(case.primals)
-    ]
+    loads = [f"{names[i]} = {_laid_out(a, requires_grad=case.requires_grad[i])}" for i, a in enumerate(case.primals)]
     loads += [f"ct{k} = {_laid_out(case.cotangents[k])}" for k in pulled]
     steps = _statements(case.program, _TORCH)
     outputs = [names[i] for i in case.program.outputs]
@@ -207,21 +205,22 @@ def _literal(a: Array, module: str, *, requires_grad: bool = False) -> str:
     return f"{namespace}.{'array' if module == 'jax' else 'tensor'}({a.tolist()!r}, dtype={dtype}{flag})"
 
 
-def _laid_out(a: Array | None) -> str:
+def _laid_out(a: Array | None, *, requires_grad: bool = False) -> str:
     """An expression for a tensor with the array's elements in its layout: dense, expanded, permuted, every other."""
     array = np.asarray(a)
     if array.size == 0 or array.flags.c_contiguous:
-        return _literal(array, "torch")
+        return _literal(array, "torch", requires_grad=requires_grad)
+    flag = ".requires_grad_()" if requires_grad else ""
     repeated = tuple(n > 1 and s == 0 for n, s in zip(array.shape, array.strides, strict=True))
     if any(repeated):
         base = array[tuple(slice(0, 1) if r else slice(None) for r in repeated)]
-        return f"{_literal(np.ascontiguousarray(base), 'torch')}.expand({array.shape!r})"
+        return f"{_literal(np.ascontiguousarray(base), 'torch')}.expand({array.shape!r}){flag}"
     order = sorted(range(array.ndim), key=lambda d: -array.strides[d])
     turned = array.transpose(order)
     if turned.flags.c_contiguous:
         back = tuple(order.index(d) for d in range(array.ndim))
-        return f"{_literal(turned, 'torch')}.permute({back!r})"
-    return f"{_literal(np.repeat(array, 2, axis=-1), 'torch')}[..., ::2]"
+        return f"{_literal(turned, 'torch')}.permute({back!r}){flag}"
+    return f"{_literal(np.repeat(array, 2, axis=-1), 'torch')}[..., ::2]{flag}"
 
 
 def _number(value: Param) -> str:

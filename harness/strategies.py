@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from harness.cases import Case
 from harness.generation import check_ops, generate
-from harness.points import LAYOUTS, POINT_KINDS, point
+from harness.points import LAYOUTS, POINT_KINDS, PRIMAL_LAYOUTS, point
 from harness.programs import Program
 
 __all__ = ["cases", "points", "programs"]
@@ -55,6 +55,7 @@ def points(
     dtypes: Sequence[str] = ("float64",),
     kinds: Sequence[str] = POINT_KINDS,
     layouts: Sequence[str] = LAYOUTS,
+    primal_layouts: Sequence[str] = PRIMAL_LAYOUTS,
 ) -> st.SearchStrategy[Case]:
     """Draw cases of one program: its primals, the inputs that require grad, its cotangents.
 
@@ -62,6 +63,7 @@ def points(
         dtypes: some of "float64", "float32".
         kinds: some of `harness.points.POINT_KINDS`: "random", "edge".
         layouts: some of `harness.points.LAYOUTS`: how cotangents may lie in memory.
+        primal_layouts: some of `harness.points.PRIMAL_LAYOUTS`: how primals may.
 
     Raises:
         ValueError: a name is unknown, or there is none.
@@ -69,7 +71,8 @@ def points(
     _check_names("dtypes", dtypes, DTYPES)
     _check_names("kinds", kinds, POINT_KINDS)
     _check_names("layouts", layouts, LAYOUTS)
-    return _points(program, tuple(dtypes), tuple(kinds), tuple(layouts))
+    _check_names("primal_layouts", primal_layouts, PRIMAL_LAYOUTS)
+    return _points(program, tuple(dtypes), tuple(kinds), tuple(layouts), tuple(primal_layouts))
 
 
 def cases(
@@ -81,13 +84,15 @@ def cases(
     dtypes: Sequence[str] = DTYPES,
     kinds: Sequence[str] = POINT_KINDS,
     layouts: Sequence[str] = LAYOUTS,
+    primal_layouts: Sequence[str] = PRIMAL_LAYOUTS,
 ) -> st.SearchStrategy[Case]:
     """Draw a program and a point of it; options as for `programs` and `points`."""
     _check_names("dtypes", dtypes, DTYPES)
     _check_names("kinds", kinds, POINT_KINDS)
     _check_names("layouts", layouts, LAYOUTS)
+    _check_names("primal_layouts", primal_layouts, PRIMAL_LAYOUTS)
     drawn = programs(max_instrs=max_instrs, ops=ops, max_inputs=max_inputs, int_inputs=int_inputs)
-    return _cases(drawn, tuple(dtypes), tuple(kinds), tuple(layouts))
+    return _cases(drawn, tuple(dtypes), tuple(kinds), tuple(layouts), tuple(primal_layouts))
 
 
 @cache
@@ -110,9 +115,14 @@ def _programs(
 
 @st.composite
 def _points(
-    draw: st.DrawFn, program: Program, dtypes: tuple[str, ...], kinds: tuple[str, ...], layouts: tuple[str, ...]
+    draw: st.DrawFn,
+    program: Program,
+    dtypes: tuple[str, ...],
+    kinds: tuple[str, ...],
+    layouts: tuple[str, ...],
+    primal_layouts: tuple[str, ...],
 ) -> Case:
-    return _draw_point(draw, program, dtypes, kinds, layouts)
+    return _draw_point(draw, program, dtypes, kinds, layouts, primal_layouts)
 
 
 @st.composite
@@ -122,22 +132,39 @@ def _cases(
     dtypes: tuple[str, ...],
     kinds: tuple[str, ...],
     layouts: tuple[str, ...],
+    primal_layouts: tuple[str, ...],
 ) -> Case:
-    return _draw_point(draw, draw(drawn), dtypes, kinds, layouts)
+    return _draw_point(draw, draw(drawn), dtypes, kinds, layouts, primal_layouts)
 
 
 def _draw_point(
-    draw: st.DrawFn, program: Program, dtypes: Sequence[str], kinds: Sequence[str], layouts: Sequence[str]
+    draw: st.DrawFn,
+    program: Program,
+    dtypes: Sequence[str],
+    kinds: Sequence[str],
+    layouts: Sequence[str],
+    primal_layouts: Sequence[str],
 ) -> Case:
     def one_of(names: Sequence[str]) -> str:
         return names[draw(_below(len(names)))] if len(names) > 1 else names[0]
 
     dtype, kind = one_of(dtypes), one_of(kinds)
     wanted = [one_of(layouts) for _ in program.outputs]
+    # One draw for all inputs: dense in half of the cases, else a layout for the first and its successors for the others.
+    first = draw(_below(2 * len(primal_layouts))) - len(primal_layouts) if len(primal_layouts) > 1 else 0
+    lying = [primal_layouts[0 if first < 0 else (first + i) % len(primal_layouts)] for i in range(len(program.inputs))]
     # One case in eight leaves one input out of the gradient; `point` takes it back where nothing else would remain.
     left_out = draw(_below(8 * len(program.inputs))) - 7 * len(program.inputs)
     flags = [i != left_out for i in range(len(program.inputs))]
-    return point(program, seed=draw(_SEEDS), kind=kind, dtype=dtype, layouts=wanted, requires_grad=flags)
+    return point(
+        program,
+        seed=draw(_SEEDS),
+        kind=kind,
+        dtype=dtype,
+        layouts=wanted,
+        primal_layouts=lying,
+        requires_grad=flags,
+    )
 
 
 def _check_names(argument: str, names: Sequence[str], known: Sequence[str]) -> None:

@@ -23,13 +23,15 @@ from hypothesis import seed as hypothesis_seed
 from harness import backends, serial, waivers
 from harness.backends import BackendUnavailable, Engine
 from harness.cases import Case
+from harness.drawn import Drawn
 from harness.environment import describe_run
 from harness.examine import examine, expected
+from harness.inference import OPS
 from harness.judgement import Verdict
 from harness.oracles.certificate import Certificate, certify
-from harness.points import LAYOUTS, point
+from harness.points import LAYOUTS, PRIMAL_LAYOUTS, layout_of, point
 from harness.programs import Program
-from harness.records import RunInfo, VerdictRow
+from harness.records import CoverageRow, RunInfo, VerdictRow
 from harness.sources import spelled, to_source
 from harness.strategies import programs
 from harness.triage import Bucket, bucket, difference, isolated, smallest
@@ -62,6 +64,7 @@ class VerifyResult:
     Attributes:
         info: the run: machine, versions, counts, whether it was interrupted.
         rows: every verdict.
+        coverage: how often what was drawn, a 0 for what belongs to the run and never was.
         missing: backend name -> why it did not take part.
         failure: an exception of the harness itself that ended the run early; what was judged until then is kept.
     """
@@ -70,11 +73,17 @@ class VerifyResult:
     rows: list[VerdictRow]
     missing: dict[str, str]
     failure: Exception | None = None
+    coverage: list[CoverageRow] = field(default_factory=list)
 
     @property
     def disagreements(self) -> list[VerdictRow]:
         """The verdicts that say something is wrong and that no waiver covers; lost digits are not among them."""
         return [r for r in self.rows if r.verdict == "disagree" and r.aspect != "accuracy" and not r.waiver]
+
+    @property
+    def never_drawn(self) -> list[tuple[str, str]]:
+        """(facet, value) of whatever belongs to the run and never came."""
+        return [(r.facet, r.value) for r in self.coverage if r.count == 0]
 
     @property
     def inconclusive_share(self) -> float:
@@ -102,6 +111,7 @@ class _State:
     limit: int | None
     report: Callable[[Progress], None] | None
     waivers: Sequence[waivers.Waiver]
+    drawn: Drawn
     started: float = field(default_factory=time.monotonic)
     rows: list[VerdictRow] = field(default_factory=list)
     programs: int = 0
@@ -176,6 +186,7 @@ def run_verify(
             raise ValueError(f"dtypes: {dtype!r} is not one of float64, float32")
     if not dtypes:
         raise ValueError("dtypes is empty: name float64, float32 or both")
+    ops = None if ops is None else tuple(ops)
     strategy = programs(max_instrs=max_instrs, ops=ops)
     engines: list[Engine] = []
     missing: dict[str, str] = {}
@@ -185,7 +196,8 @@ def run_verify(
         except BackendUnavailable as error:
             missing[name] = str(error)
     info = describe_run(command=command, seed=seed, budget_seconds=budget_seconds)
-    state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences)
+    drawn = Drawn(ops or tuple(OPS), tuple(dtypes))
+    state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences, drawn)
     interrupted = False
     failure: Exception | None = None
     with _noting_interrupts(state):
@@ -206,7 +218,11 @@ def run_verify(
         programs=state.programs,
         points=state.points,
     )
-    return VerifyResult(info, state.rows, missing, failure)
+    coverage = [
+        CoverageRow(run_id=info.run_id, op=op, facet=facet, value=value, count=count)
+        for op, facet, value, count in drawn.rows()
+    ]
+    return VerifyResult(info, state.rows, missing, failure, coverage)
 
 
 @contextlib.contextmanager
@@ -268,11 +284,13 @@ def _examine_program(
     turn, rest = divmod(state.programs, JAX_SHARE)
     compiling = rest == 0
     state.programs += 1
+    state.drawn.program(program)
     last = max(points, JAX_POINTS if compiling and any(e.name.startswith("jax") for e in engines) else 0)
     for k in range(last):
         case = _case(program, dtypes, seed, k, points, only=dtypes[turn % len(dtypes)] if compiling else None)
         certificate = certify(case, seed=k)
         state.points += 1
+        state.drawn.point(case, _kind(k, points))
         for engine in engines:
             if not (compiling if engine.name.startswith("jax") else k < points):
                 continue
@@ -295,8 +313,13 @@ def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: in
         kind=_kind(k, points),
         dtype=only or dtypes[k % len(dtypes)],
         layouts=None if plain else [LAYOUTS[(seed + k + 3 * i) % len(LAYOUTS)] for i in range(outputs)],
+        primal_layouts=None if plain else [_LYING[(seed + 3 * k + i) % len(_LYING)] for i in range(inputs)],
         requires_grad=None if plain or inputs == 1 else [(seed + k + i) % 4 != 0 for i in range(inputs)],
     )
+
+
+# Equal rows are ties, where many ops have no derivative: they are drawn seldom.
+_LYING = ("dense", "transposed", "strided") * 3 + PRIMAL_LAYOUTS
 
 
 def _kind(k: int, points: int) -> str:
@@ -341,14 +364,31 @@ def _shrink_step(state: _State, program: Program, seed: int, points: int) -> Non
     if time.monotonic() > state.shrinking_until:
         return
     kind = _kind(k, points)
-    for point_seed in (0, seed * 131 + k + 1, 1, 2, 3):
-        candidate = point(program, seed=point_seed, kind=kind, dtype=case.dtype)
+    for point_seed, primal, cotangent in _points_like(case, seed * 131 + k + 1):
+        candidate = point(
+            program,
+            seed=point_seed,
+            kind=kind,
+            dtype=case.dtype,
+            primal_layouts=[primal] * len(program.inputs),
+            layouts=[cotangent] * len(program.outputs),
+        )
         for again in examine(candidate, engine, seed=k):
             if (again.kind, again.claim, again.aspect) == ("disagree", verdict.claim, verdict.aspect) and difference(
                 again
             ) == difference(verdict):
                 state.found = (program, candidate, again, engine, k)
                 _disagree()
+
+
+def _points_like(case: Case, seed: int) -> Iterator[tuple[int, str, str]]:
+    """Yield seed and layouts of points that may show what the case shows, the simplest first."""
+    for simple in (0, seed, 1, 2, 3):
+        yield simple, "dense", "dense"
+    layouts = [{layout_of(x) for x in xs if x is not None} - {"dense"} for xs in (case.primals, case.cotangents)]
+    for primal, cotangent in [(name, "dense") for name in layouts[0]] + [("dense", name) for name in layouts[1]]:
+        for simple in (0, seed):
+            yield simple, primal, cotangent
 
 
 def _keep(state: _State, seed: int) -> None:

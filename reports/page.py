@@ -18,7 +18,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.records import VERDICTS, Dataset, RecordError, Run, RunInfo, read_dataset
+from harness.records import VERDICTS, CoverageRow, Dataset, RecordError, Run, RunInfo, read_dataset
 from reports import figures, tables
 from reports.summary import headline, percent, seconds, totals
 
@@ -111,6 +111,7 @@ def render(runs: Sequence[Run], *, broken: Sequence[str] = ()) -> str:
         verdict_machine=_machines([run.info for run in runs if run.verdicts]),
         verdicts=_verdict_part(verdicts, numbers) if len(verdicts) else None,
         findings=_findings(verdicts),
+        drawn=_drawn_part([row for run in runs for row in run.coverage]),
         timings=_timing_part(timings, timed[-1].info, numbers) if timed else None,
         timed_runs=len(timed),
         factor=FACTOR,
@@ -159,7 +160,19 @@ def _verdict_part(verdicts: pd.DataFrame, numbers: dict[str, int]) -> dict[str, 
         "errors_by_op": tables.lines(tables.error_quantiles(verdicts, by=("op", "label", "dtype"))),
         "reasons": tables.lines(tables.inconclusive_by_reason(verdicts, by=())),
         "reasons_by_backend": tables.lines(tables.inconclusive_by_reason(verdicts)),
+        "judged_by_op": tables.lines(tables.judged_by_op(verdicts)),
         "legend": _legend(numbers, verdicts),
+    }
+
+
+def _drawn_part(rows: Sequence[CoverageRow]) -> dict[str, Any] | None:
+    if not rows:
+        return None
+    counts = tables.lines(tables.coverage_counts(rows))
+    return {
+        "counts": counts,
+        "never": [f"{line['facet']} {line['value']}" for line in counts if not line["count"]],
+        "by_op": tables.lines(tables.coverage_by_op(rows)),
     }
 
 

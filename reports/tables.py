@@ -16,16 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.records import VERDICTS, ComparisonRow, TimingRow, VerdictRow, columns
+from harness.records import VERDICTS, ComparisonRow, CoverageRow, TimingRow, VerdictRow, columns
 from reports.statistics import ratio, spread
 
 __all__ = [
     "backend_ratios",
     "comparison_table",
+    "coverage_by_op",
+    "coverage_counts",
     "disagreements",
     "error_quantiles",
     "gradient_ratios",
     "inconclusive_by_reason",
+    "judged_by_op",
     "label_of",
     "lines",
     "row_frame",
@@ -126,8 +129,7 @@ def inconclusive_by_reason(rows: Verdicts, *, by: Sequence[str] = ("label", "dty
     undecided = frame.loc[(frame["inconclusive_count"] > 0) | (frame["verdict"] == "inconclusive")]
     if undecided.empty:
         return pd.DataFrame(columns=names)
-    keyword = undecided["reason"].str.extract(r"^\s*([^:(]*)", expand=False).str.strip().replace("", "not stated")
-    grouped = undecided.assign(reason=keyword).groupby([*by, "reason"], observed=True)
+    grouped = undecided.assign(reason=_keyword(undecided["reason"])).groupby([*by, "reason"], observed=True)
     table = grouped.agg(rows=("verdict", "size"), elements=("inconclusive_count", "sum")).reset_index()
     if by:
         whole = table[[*by]].merge(frame.groupby([*by])["element_count"].sum().reset_index(), how="left")[
@@ -137,6 +139,87 @@ def inconclusive_by_reason(rows: Verdicts, *, by: Sequence[str] = ("label", "dty
         whole = pd.Series(int(frame["element_count"].sum()), index=table.index)
     table["share"] = (table["elements"] / whole.where(whole > 0)).fillna(0.0)
     return table.sort_values(["share", "rows"], ascending=False, ignore_index=True)[names]
+
+
+def judged_by_op(rows: Verdicts) -> pd.DataFrame:
+    """How much of what programs with an op gave was decided; an element counts once for every op of its program.
+
+    Columns: op, label, dtype, rows, elements, judged (share of the elements; nan if there are none), reason (of most of the
+    undecided ones).
+    """
+    frame = verdict_frame(rows)
+    keys = ["op", "label", "dtype"]
+    # Programs repeat their op lists, so add up before taking the lists apart.
+    sums = frame.assign(keyword=_keyword(frame["reason"])).groupby(["ops", "label", "dtype", "keyword"], observed=True)
+    parts = sums.agg(
+        rows=("verdict", "size"), elements=("element_count", "sum"), undecided=("inconclusive_count", "sum")
+    ).reset_index()
+    single = parts.assign(op=parts["ops"].map(_distinct)).explode("op").dropna(subset=["op"])
+    names = [*keys, "rows", "elements", "judged", "reason"]
+    if single.empty:
+        return pd.DataFrame(columns=names)
+    by_reason = single.groupby([*keys, "keyword"])["undecided"].sum().reset_index()
+    worst = by_reason.sort_values("undecided", ascending=False, kind="stable").drop_duplicates(keys)
+    worst = worst.assign(reason=worst["keyword"].where(worst["undecided"] > 0, ""))
+    table = single.groupby(keys)[["rows", "elements", "undecided"]].sum().reset_index()
+    table["judged"] = 1 - table["undecided"] / table["elements"].where(table["elements"] > 0)
+    return table.merge(worst[[*keys, "reason"]], on=keys, how="left")[names]
+
+
+def coverage_counts(rows: Sequence[CoverageRow]) -> pd.DataFrame:
+    """What was drawn, over all ops: one line for each facet and value, 0 for what never came.
+
+    Columns: facet, value, count. Of ops and of pairs of ops, which are many, there is a line for how many different ones
+    came and, of ops, one for each that never did.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    ops, pairs = set(), set()
+    for row in rows:
+        if row.facet == "op" and row.count:
+            ops.add(row.op)
+        elif row.facet == "pair":
+            pairs.add((row.op, row.value))
+        elif row.op == "" or row.facet == "op":
+            counts[row.facet, row.value] = counts.get((row.facet, row.value), 0) + row.count
+    lines = [("op", "different ones", len(ops)), ("pair", "different ones", len(pairs))] if rows else []
+    lines += [(facet, value, n) for (facet, value), n in counts.items() if facet != "op" or value not in ops]
+    return pd.DataFrame(lines, columns=["facet", "value", "count"])
+
+
+def coverage_by_op(rows: Sequence[CoverageRow]) -> pd.DataFrame:
+    """What was drawn of each op.
+
+    Columns: op, programs, before (different ops that take what it makes), after (whose results it takes), and for each of
+    ranks, sizes, dtypes, layouts (of primals), cotangents and edges the values that came, in words.
+    """
+    facets = {
+        "ranks": "rank",
+        "sizes": "size",
+        "dtypes": "dtype",
+        "layouts": "primal layout",
+        "cotangents": "cotangent",
+    }
+    facets["edges"] = "edge"
+    seen: dict[str, dict[str, set[str]]] = {}
+    programs: dict[str, int] = {}
+    after: dict[str, set[str]] = {}
+    for row in rows:
+        if not row.op:
+            continue
+        seen.setdefault(row.op, {})
+        if row.facet == "op":
+            programs[row.op] = programs.get(row.op, 0) + row.count
+        elif row.count:
+            seen[row.op].setdefault(row.facet, set()).add(row.value)
+            if row.facet == "pair":
+                after.setdefault(row.value, set()).add(row.op)
+    names = ["op", "programs", "before", "after", *facets]
+    found = [
+        [op, programs.get(op, 0), len(values.get("pair", ())), len(after.get(op, ()))]
+        + [", ".join(sorted(values.get(facet, ()))) for facet in facets.values()]
+        for op, values in sorted(seen.items())
+    ]
+    return pd.DataFrame(found, columns=names)
 
 
 def disagreements(rows: Verdicts) -> pd.DataFrame:
@@ -315,6 +398,10 @@ def _ratios(tops: pd.DataFrame, bottoms: pd.DataFrame, keys: list[str], kind: st
     names = [*keys, kind, "ratio", "low", "high", "n", "paired", "resolution"]
     order = ["workload", kind, *(k for k in ("what", "label", "dtype", "size") if k in keys)]
     return pd.DataFrame(found, columns=names).sort_values(order, ignore_index=True)
+
+
+def _keyword(reasons: pd.Series[str]) -> pd.Series[str]:
+    return reasons.str.extract(r"^\s*([^:(]*)", expand=False).str.strip().replace("", "not stated")
 
 
 def _distinct(ops: str) -> list[str]:

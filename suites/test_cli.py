@@ -365,7 +365,7 @@ def test_report_refuses_a_foreign_file(content: bytes, shown: str, tmp_path: Pat
 
 
 def test_report_refuses_a_truncated_file_and_shows_the_others(runs: Path) -> None:
-    (whole,) = runs.glob("*.parquet")
+    (whole,) = runs.glob("verdicts-*.parquet")
     part = runs / "verdicts-z.parquet"
     part.write_bytes(whole.read_bytes()[:-100])
     assert str(part) in refused("report", part)

@@ -43,7 +43,7 @@ Exit codes:
   0    all agree
   1    a disagreement that no waiver covers, a timed value that is wrong, or what --fail-on names
   2    wrong use: an unknown name, a missing framework, an unwritable folder
-  3    more inconclusive than --max-inconclusive allows, or nothing compared
+  3    more inconclusive than --max-inconclusive allows, nothing compared, or what --require-coverage misses
   70   Adjudge itself failed
   130  stopped by Ctrl-C; what was there is kept and reported
 """

@@ -70,8 +70,9 @@ def write_rows(out: str, run: Run) -> tuple[str, ...]:
         # A run that refused all of them has no times, and a file that says so.
         timings = run.timings if run.timings or (run.info.left_out and not run.comparisons) else None
         return write_run(
-            out, run.info, verdicts=run.verdicts or None, timings=timings, comparisons=run.comparisons or None
-        )
+            out, run.info, verdicts=run.verdicts or None, timings=timings, comparisons=run.comparisons or None,
+            coverage=run.coverage or None,
+        )  # fmt: skip
     except RecordError as error:
         raise Failed(str(error)) from None
     finally:
@@ -142,6 +143,11 @@ def _latest(source: str) -> list[Run]:
         found = read_dataset(source).runs
         runs = [[r for r in found if r.verdicts][-1:], [r for r in found if r.timings][-1:]]
     chosen = {run.info.run_id: run for newest in runs for run in newest}
+    if folder.is_dir():
+        for run_id, run in chosen.items():
+            counted = folder / f"coverage-{run_id}.parquet"
+            if run.verdicts and counted.exists():
+                chosen[run_id] = run._replace(coverage=next((r.coverage for r in _first_readable([counted])), ()))
     return list(chosen.values()) or list(read_dataset(source).runs)
 
 

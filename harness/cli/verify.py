@@ -85,6 +85,11 @@ def _verify_backends() -> Collection[str]:
     show_envvar=True,
     help="Keep what JAX compiles there: a first run takes longer, another of the same seed about half the time.",
 )
+@click.option(
+    "--require-coverage",
+    is_flag=True,
+    help="End with 3 if an op, rank, layout, dtype, size or edge value was never drawn.",
+)
 @MAX_INCONCLUSIVE
 @SEED
 @OUT
@@ -99,6 +104,7 @@ def verify(
     max_programs: int | None,
     waivers: str | None,
     jax_cache: str | None,
+    require_coverage: bool,
     max_inconclusive: float,
     seed: int,
     out: str,
@@ -112,10 +118,11 @@ def verify(
       adjudge verify --backends torch --ops softmax,logsumexp,matmul --dtypes float32
       adjudge verify --seed 7 --max-programs 500 --out runs/
       adjudge verify --markdown summary.md --junit adjudge.xml --github
+      adjudge verify --budget 2h --require-coverage
     """
     judged = judge(
         budget=budget, chosen=chosen, ops=ops, dtypes=dtypes, max_programs=max_programs, waivers=waivers,
-        jax_cache=jax_cache, max_inconclusive=max_inconclusive, seed=seed, out=out,
+        jax_cache=jax_cache, max_inconclusive=max_inconclusive, seed=seed, out=out, require_coverage=require_coverage,
     )  # fmt: skip
     if not no_report:
         make_report(out)
@@ -142,6 +149,7 @@ def judge(
     max_inconclusive: float,
     seed: int,
     out: str,
+    require_coverage: bool = False,
 ) -> Judged:
     """Run, keep the rows, print the summary."""
     from harness.progress import Live
@@ -166,11 +174,11 @@ def judge(
             backends_=backends, ops=ops, dtypes=dtypes, seed=seed, budget_seconds=budget, max_programs=max_programs,
             known_differences=known, command=command_line(), progress=live.verify(budget, max_programs),
         )  # fmt: skip
-    run = Run(result.info, verdicts=tuple(result.rows))
+    run = Run(result.info, verdicts=tuple(result.rows), coverage=tuple(result.coverage))
     keep(out, run)
     if result.failure is not None:
         raise result.failure  # with the rows kept
-    code, problem = _code(result, max_inconclusive)
+    code, problem = _code(result, max_inconclusive, require_coverage=require_coverage)
     if problem:
         click.echo(problem, err=True)
     return Judged(code, run, (problem,) if problem else ())
@@ -205,7 +213,7 @@ def _keep_compilations(folder: str) -> None:
     persist_compilations(folder)
 
 
-def _code(result: VerifyResult, max_inconclusive: float) -> tuple[int, str]:
+def _code(result: VerifyResult, max_inconclusive: float, *, require_coverage: bool) -> tuple[int, str]:
     """The exit code, and why it is that of an inconclusive run if it is."""
     if result.info.interrupted:
         return INTERRUPTED, ""
@@ -216,4 +224,8 @@ def _code(result: VerifyResult, max_inconclusive: float) -> tuple[int, str]:
     if 100 * result.inconclusive_share > max_inconclusive:
         share = f"{100 * result.inconclusive_share:.2g} %"
         return INCONCLUSIVE, f"{share} of the elements are inconclusive, --max-inconclusive is {max_inconclusive:g} %"
+    if require_coverage and (never := result.never_drawn):
+        words = [f"{facet} {value}" for facet, value in never]
+        more = f" and {len(words) - 20} more" if len(words) > 20 else ""
+        return INCONCLUSIVE, f"never drawn: {', '.join(words[:20])}{more}; a larger --budget may help"
     return AGREE, ""
