@@ -511,7 +511,9 @@ def _jax_special() -> dict[str, Speller]:
         "polygamma": _polygamma("jax.scipy.special.polygamma"),
         "logit": logit,
         "frac": _written("{x} - jnp.trunc({x})"),
-        "lerp": lambda args, params, specs: f"{args[0]} + {args[2]} * ({args[1]} - {args[0]})",
+        "lerp": lambda args, params, specs: (
+            "jnp.where(jnp.abs({2}) < 0.5, {0} + {2} * ({1} - {0}), {1} - ({1} - {0}) * (1 - {2}))".format(*args)
+        ),
         "addcmul": added("*"),
         "addcdiv": added("/"),
     }

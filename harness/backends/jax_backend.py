@@ -171,7 +171,7 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "fmin": jnp.fmin,
     "fmod": jnp.fmod,
     "remainder": jnp.remainder,
-    "lerp": lambda x, end, weight: x + weight * (end - x),
+    "lerp": lambda x, end, w: jnp.where(jnp.abs(w) < 0.5, x + w * (end - x), end - (end - x) * (1 - w)),
     "addcmul": lambda x, a, b, *, value=1: x + value * a * b,
     "addcdiv": lambda x, a, b, *, value=1: x + value * a / b,
 }

@@ -6,6 +6,7 @@ useless; both are failures here. The derivatives of series are held against diff
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -153,6 +154,35 @@ def test_positions_of_equal_numbers_follow_their_order_or_raise() -> None:
         ENCLOSURES["argsort"](x, dim=0, stable=False)
     with series_length(2), pytest.raises(Undecidable):
         SERIES["argsort"](SeriesArray.from_floats(np.array([1.0, 1.0]), 1.0), dim=0)
+
+
+FUNCTIONS = sorted({t.name for t in CONTINUOUS if t.args in ((((2, 3)),), ((),)) and not t.params and t.name in SERIES})
+WILD = [
+    arb("nan"),
+    arb(0, math.inf),
+    arb(0, 1e3),
+    arb("1e300"),
+    arb("-1e300"),
+    arb(800),
+    arb(-800),
+    arb("1e-320"),
+    arb(0),
+]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_series_around_any_number_are_enclosed_or_undecided(name: str) -> None:
+    """Whatever came before in a program: numbers far out, of either sign, of which little or nothing is known."""
+    with series_length(2):
+        for constant in WILD:
+            x = SeriesArray.from_floats(np.zeros(1), 1.0).like(filled((1,), [arb_series([constant, 1])]))
+            try:
+                y = SERIES[name](x)
+            except Undecidable:
+                continue
+            assert y.cells.size == 1
+            if constant.is_nan() and name not in ("detach", "sign"):
+                assert not y.cells.ravel()[0][0].is_finite()
 
 
 @given(data=st.data())

@@ -250,10 +250,15 @@ def quotient(p: Series, q: Series) -> Series:
 
 
 def known(function: Callable[[Series], Series]) -> Callable[[Series], Series]:
-    """The function, with every coefficient unknown where the first is."""
+    """The function, with every coefficient unknown where the first is, or where FLINT has to divide by what may be 0."""
 
     def cell(p: Series) -> Series:
-        result = function(p)
+        try:
+            result = function(p)
+        except ValueError as error:
+            if "leading term" not in str(error):
+                raise
+            return unknown_series()
         return result if result[0].is_finite() else unknown_series()
 
     return cell
