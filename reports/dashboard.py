@@ -3,7 +3,7 @@
 `write_dashboard(source, path)` writes it from a folder of rows. What it shows is made here as plain tables
 (`series_points`, `exponents`); the page only draws them. Numbers travel as compact arrays (`pack_times`): a time takes two
 bytes and is right to 0.04 %, its quartiles a byte each, so that 2,000 series of 300 runs fit into 5 MB. The rows
-themselves lie beside the page, as Parquet.
+themselves lie beside the page, as Parquet. Steps are those of `reports.steps`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -24,14 +24,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from harness.records import Dataset, RecordError, Run, read_dataset
+from harness.records import PHASES, Dataset, RecordError, Run, TimingRow, read_dataset, write_file
+from reports.history import History, is_history, read_any
 from reports.page import FACTOR
 from reports.statistics import spread
-from reports.tables import lines
+from reports.steps import AFTER, FEWEST_BEFORE, LEAST, NOISE, RATES, steps_of
+from reports.tables import label_of, lines
 
-__all__ = ["exponents", "pack_times", "render_dashboard", "series_points", "unpack_times", "write_dashboard"]
+__all__ = [
+    "change_points",
+    "exponents",
+    "history_points",
+    "left_out",
+    "pack_times",
+    "render_dashboard",
+    "series_points",
+    "unpack_times",
+    "write_dashboard",
+]
 
-KEYS: Final = ("workload", "what", "label", "dtype", "size")
+KEYS: Final = ("workload", "what", "label", "dtype", "conditions", "size")
+FACTS: Final = {"n": 0, "check_error": np.nan, "saved_bytes": -1, "peak_bytes": -1, "tape_nodes": -1, "asked_size": 0}
 LOWEST, OCTAVES = -40.0, 60.0  # what two bytes span: 2^-40 s to 2^20 s
 LEVELS: Final = 65_535
 SPREAD_OCTAVES: Final = 4.0  # what a quartile's byte spans: a factor of 16 from the median
@@ -40,60 +53,159 @@ SPREAD_OCTAVES: Final = 4.0  # what a quartile's byte spans: a factor of 16 from
 def write_dashboard(
     source: str | os.PathLike[str] | Run | Sequence[Run] | Dataset, path: str | os.PathLike[str]
 ) -> Path:
-    """Write the dashboard of some runs and return its path; the file appears whole or not at all.
+    """Write the dashboard of some runs, or of a history, and return its path; the file appears whole or not at all.
 
     Args:
-        source: a folder, file or URL of rows, or what was read from one.
+        source: a folder, file or URL of rows, what was read from one, or whatever `reports.history.read_any` reads.
 
     Raises:
         RecordError: nothing can be read, there are no times in it, or the page cannot be written.
     """
     if isinstance(source, str | os.PathLike):
+        if is_history(source):
+            return _write(path, _of_history(read_any(source)))
         source = read_dataset(source)
     if isinstance(source, Run):
         source = [source]
     runs = source.runs if isinstance(source, Dataset) else tuple(source)
     broken = [str(error) for error in source.broken] if isinstance(source, Dataset) else []
-    points = series_points(runs)
-    if points.empty and not any(run.comparisons for run in runs):
+    points, wrong = series_points(runs), left_out(runs)
+    if points.empty and not wrong and not any(run.comparisons for run in runs):
         raise RecordError("the runs hold no times and no comparisons; `adjudge bench` makes them")
-    page = render_dashboard(points, _run_lines(runs), comparisons=_comparisons(runs), broken=broken)
+    about = _run_lines(runs)
+    changes = change_points(points, about)
+    page = render_dashboard(
+        points, about, comparisons=_comparisons(runs), broken=broken, changes=changes, left_out=wrong
+    )
+    return _write(path, page)
+
+
+def _write(path: str | os.PathLike[str], page: str) -> Path:
     target = Path(path)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    if not target.parent.is_dir():
+        raise RecordError(f"{target}: the dashboard cannot be written: there is no folder {str(target.parent)!r}")
     try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise RecordError(f"{target}: the dashboard cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+        write_file(target, page.encode())
+    except RecordError as error:
+        reason = str(error).removeprefix(f"{target}: cannot write: ")
+        raise RecordError(f"{target}: the dashboard cannot be written: {reason}") from error
     return target
 
 
-def series_points(runs: Sequence[Run]) -> pd.DataFrame:
-    """One line a series and run: the steady times.
+def _of_history(found: History) -> str:
+    points, about = history_points(found.points)
+    changes = change_points(points, about)
+    return render_dashboard(points, about, broken=found.broken, changes=changes)
 
-    Columns: `KEYS`, run (position among the runs), median, q25, q75 (seconds a call), n, check_error, saved_bytes,
-    peak_bytes, tape_nodes (-1 where not counted), device, threads.
+
+def series_points(runs: Sequence[Run]) -> pd.DataFrame:
+    """One line a series and run: the steady times, of all its processes together.
+
+    Series of different processors, devices or numbers of threads are different series. Of a comparison's two revisions it
+    is the later one, the checkout that ran.
+
+    Columns: `KEYS`, run (position among the runs), median, q25, q75 (seconds a call), and `FACTS`: n, check_error,
+    saved_bytes, peak_bytes, tape_nodes (-1 where not counted), asked_size (0 where unknown).
     """
     found: list[dict[str, Any]] = []
     for index, run in enumerate(runs):
+        series: dict[tuple[Any, ...], dict[str, list[TimingRow]]] = {}
         for row in run.timings:
-            if row.phase != "steady" or not row.samples_seconds:
-                continue
-            s = spread(row.samples_seconds)
-            label = row.backend if row.mode in ("eager", "") or row.mode in row.backend else f"{row.backend} {row.mode}"
-            found.append(
-                {
-                    "workload": row.workload, "what": row.what, "label": label, "dtype": row.dtype, "size": row.size,
-                    "run": index, "median": s.median, "q25": s.q25, "q75": s.q75, "n": s.n,
-                    "check_error": row.check_error, "saved_bytes": row.saved_bytes, "peak_bytes": row.peak_bytes,
-                    "tape_nodes": row.tape_nodes, "device": row.device, "threads": row.threads,
-                }
-            )  # fmt: skip
-    names = [*KEYS, "run", "median", "q25", "q75", "n", "check_error", "saved_bytes", "peak_bytes", "tape_nodes"]
-    frame = pd.DataFrame(found, columns=[*names, "device", "threads"])
-    return frame.drop_duplicates([*KEYS, "run"], keep="last").reset_index(drop=True)
+            if row.phase == "steady" and row.samples_seconds:
+                threads = f"{row.threads} thread{'' if row.threads == 1 else 's'}"
+                conditions = ", ".join(filter(None, (row.device, threads, run.info.cpu)))
+                key = (row.workload, row.what, label_of(replace(row, revision="")), row.dtype, conditions, row.size)
+                series.setdefault(key, {}).setdefault(row.revision, []).append(row)
+        for key, revisions in series.items():
+            rows = list(revisions.values())[-1]
+            s = spread([seconds for row in rows for seconds in row.samples_seconds])
+            facts = {name: getattr(rows[-1], name) for name in FACTS if name != "n"}
+            times = {"median": s.median, "q25": s.q25, "q75": s.q75, "n": s.n}
+            found.append({**dict(zip(KEYS, key, strict=True)), "run": index, **times, **facts})
+    return pd.DataFrame(found, columns=[*KEYS, "run", "median", "q25", "q75", *FACTS])
+
+
+def history_points(history: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """The points of a history as those of `series_points`, and one line for each moment in place of a run.
+
+    Args:
+        history: columns as in `reports.history.COLUMNS`. Of Adjudge's own series those of the phase "steady" are taken.
+    """
+    moments = sorted(history["moment"].unique())
+    place = {moment: i for i, moment in enumerate(moments)}
+    kinds = history[["series", "conditions", "source"]].drop_duplicates(["series", "conditions"])
+    names = {(s, c): _parts(s, c, kind) for s, c, kind in kinds.itertuples(index=False, name=None)}
+    keys = [names[key] for key in zip(history["series"], history["conditions"], strict=True)]
+    points = pd.DataFrame(keys, columns=list(KEYS)).assign(
+        run=[place[moment] for moment in history["moment"]], median=history["seconds"].to_numpy(), q25=np.nan, q75=np.nan,
+        **FACTS,
+    )  # fmt: skip
+    points["n"] = history["samples"].to_numpy()
+    points = points.loc[points["what"] != ""].drop_duplicates([*KEYS, "run"], keep="last").reset_index(drop=True)
+    first = history.drop_duplicates("moment").set_index("moment")["revision"]
+    blank = {"cpu": "", "cores": 0, "threads": 0, "versions": "", "interrupted": False}
+    about = [{"run_id": m, "started": m, "commit": str(first[m])[:12], **blank} for m in moments]
+    return points, about
+
+
+def _parts(series: str, conditions: str, source: str) -> tuple[str, str, str, str, str, int]:
+    """The `KEYS` of a series of a history, by its name; `what` is empty for what is no steady time."""
+    parts = series.split("/")
+    if len(parts) >= 5 and parts[-1] in PHASES and parts[-4].isdigit():
+        workload, size, what, backend, phase = "/".join(parts[:-4]), *parts[-4:]
+        dtype, _, rest = conditions.partition(", ")
+        return workload, what if phase == "steady" else "", backend.replace("-", " ", 1), dtype, rest, int(size)
+    if source == "gradbench" and len(parts) >= 4:
+        what = "value" if parts[-1] == "primal" else parts[-1]
+        return "/".join(parts[:-2]), what, parts[-2], "", conditions, 0
+    return series, "call", "pytest", "", conditions, 0
+
+
+def change_points(points: pd.DataFrame, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps in the series of some points, by `reports.steps`.
+
+    Returns:
+        One mapping each: `KEYS`, run (position of the first one after it), revision_before, revision, ratio (after / before),
+        low, high, noise, before and after (seconds), common.
+    """
+    series = points.drop_duplicates(list(KEYS))[list(KEYS)]
+    index = pd.MultiIndex.from_frame(series)
+    history = pd.DataFrame(
+        {
+            "series": index.get_indexer(pd.MultiIndex.from_frame(points[list(KEYS)])),
+            "moment": points["run"].astype(int), "seconds": points["median"],
+            "revision": [runs[run]["commit"] for run in points["run"]],
+        }
+    )  # fmt: skip
+    if len(runs) < FEWEST_BEFORE + AFTER:
+        return []
+    found = []
+    for step in lines(steps_of(history)):
+        found.append(
+            {
+                **dict(zip(KEYS, series.iloc[int(step["series"])], strict=True)), "run": int(step["moment"]),
+                "revision_before": step["revision_before"], "revision": step["revision"], "ratio": 1 + step["change"],
+                "low": 1 + step["low"], "high": 1 + step["high"], "noise": step["noise"],
+                "before": step["before_seconds"], "after": step["after_seconds"], "common": bool(step["common"]),
+            }
+        )  # fmt: skip
+    return found
+
+
+def left_out(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What the newest run that asked for it has left out, one line for each series that is known well enough to be placed."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for index, run in enumerate(runs):
+        for entry in run.info.left_out:
+            if entry["workload"] and entry["size"].isdigit() and entry["backend"] and entry["kind"] != "budget":
+                label = entry["backend"].replace("-", " ", 1)
+                key = (entry["workload"], entry["what"], label, entry["dtype"], entry["size"])
+                asked = int(entry["asked_size"]) if entry["asked_size"].isdigit() else 0
+                found[key] = {
+                    "workload": key[0], "what": key[1], "label": label, "dtype": key[3], "size": int(key[4]), "run": index,
+                    "kind": entry["kind"], "reason": entry["reason"], "asked": asked,
+                }  # fmt: skip
+    return list(found.values())
 
 
 def exponents(points: pd.DataFrame) -> pd.DataFrame:
@@ -101,11 +213,11 @@ def exponents(points: pd.DataFrame) -> pd.DataFrame:
 
     Fitted where a series has at least three sizes of 100 elements or more: below that the cost is the interpreter's.
 
-    Columns: workload, what, label, dtype, exponent, low, high (one standard error each way), sizes.
+    Columns: workload, what, label, dtype, conditions, exponent, low, high (one standard error each way), sizes.
     """
     rows = []
     newest = points.sort_values("run").drop_duplicates(list(KEYS), keep="last")
-    for key, group in newest[newest["size"] >= 100].groupby(["workload", "what", "label", "dtype"], observed=True):
+    for key, group in newest[newest["size"] >= 100].groupby(list(KEYS[:-1]), observed=True):
         if group["size"].nunique() < 3:
             continue
         x, y = np.log(group["size"].to_numpy(float)), np.log(group["median"].to_numpy(float))
@@ -116,7 +228,7 @@ def exponents(points: pd.DataFrame) -> pd.DataFrame:
         error = float(np.sqrt(variance / np.sum((x - x.mean()) ** 2)))
         slope = float(fit[1])
         rows.append((*key, slope, slope - error, slope + error, len(x)))
-    return pd.DataFrame(rows, columns=["workload", "what", "label", "dtype", "exponent", "low", "high", "sizes"])
+    return pd.DataFrame(rows, columns=[*KEYS[:-1], "exponent", "low", "high", "sizes"])
 
 
 # -- compact arrays
@@ -141,7 +253,10 @@ def unpack_times(text: str) -> NDArray[np.float64]:
 
 
 def _pack_spread(quartile: NDArray[np.float64], median: NDArray[np.float64]) -> str:
-    """How far a quartile lies from the median, as base64 of a byte each: the logarithm of the factor in steps of 1 %."""
+    """How far a quartile lies from the median, as base64 of a byte each: the logarithm of the factor in steps of 1 %; "" if
+    none is known."""
+    if np.isnan(quartile).all():
+        return ""
     with np.errstate(all="ignore"):
         steps = np.rint(np.abs(np.log2(quartile / median)) / SPREAD_OCTAVES * 255)
     codes = np.where(np.isfinite(steps), np.clip(steps, 0, 255), 0).astype(np.uint8)
@@ -158,15 +273,17 @@ def render_dashboard(
     comparisons: Sequence[dict[str, Any]] = (),
     broken: Sequence[str] = (),
     changes: Sequence[dict[str, Any]] = (),
+    left_out: Sequence[dict[str, Any]] = (),
 ) -> str:
     """Return the page.
 
     Args:
         points: what `series_points` makes.
         runs: one mapping a run, oldest first: run_id, started, cpu, threads, commit, versions.
-        comparisons: rows of a paired comparison, as `reports.tables.comparison_table` has them.
+        comparisons: rows of a paired comparison, with the columns of `ComparisonRow` and their label.
         broken: what could not be read, in words.
-        changes: change points: series (a mapping of `KEYS`), run, ratio, low, high.
+        changes: what `change_points` finds.
+        left_out: what has no time, and why; see `left_out`.
     """
     series = points.drop_duplicates(list(KEYS))[list(KEYS)].sort_values(list(KEYS)).reset_index(drop=True)
     place = pd.MultiIndex.from_frame(series)
@@ -181,9 +298,14 @@ def render_dashboard(
     median = matrix("median")
     newest = points.sort_values("run").drop_duplicates(list(KEYS), keep="last").set_index(list(KEYS))
     facts = newest.loc[place] if len(series) else newest
+    besides = [*left_out, *comparisons]  # filters name what has no time, too
     words: dict[str, list[str]] = {
-        k: sorted(set(series[k].astype(str))) for k in ("workload", "what", "label", "dtype")
+        k: sorted({*series[k].astype(str), *(str(one[k]) for one in besides if k in one)}) for k in KEYS[:-1]
     }
+    steps = [{k: v for k, v in one.items() if k not in KEYS} for one in changes]
+    where = place.get_indexer(pd.MultiIndex.from_tuples([tuple(one[k] for k in KEYS) for one in changes], names=KEYS))
+    for one, i in zip(steps, where, strict=True):
+        one["series"] = int(i)
     payload = {
         "words": words,
         "series": {
@@ -194,15 +316,18 @@ def render_dashboard(
             "saved": facts["saved_bytes"].astype(int).tolist(),
             "peak": facts["peak_bytes"].astype(int).tolist(),
             "nodes": facts["tape_nodes"].astype(int).tolist(),
+            "asked": facts["asked_size"].astype(int).tolist(),
         },
         "median": pack_times(median.ravel()),
         "low": _pack_spread(matrix("q25").ravel(), median.ravel()),
         "high": _pack_spread(matrix("q75").ravel(), median.ravel()),
+        "rule": {"least": LEAST, "noise": NOISE, "rates": RATES},
         "scale": {"lowest": LOWEST, "octaves": OCTAVES, "levels": LEVELS, "spread": SPREAD_OCTAVES},
         "runs": list(runs),
         "exponents": lines(exponents(points)),
         "comparisons": list(comparisons),
-        "changes": list(changes),
+        "changes": steps,
+        "left_out": list(left_out),
         "factor": FACTOR,
     }
     environment = Environment(loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined)
@@ -250,6 +375,11 @@ def _run_lines(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _comparisons(runs: Sequence[Run]) -> list[dict[str, Any]]:
     names = (
+        "workload",
+        "size",
+        "what",
+        "dtype",
+        "asked_size",
         "series",
         "verdict",
         "reason",
@@ -267,5 +397,5 @@ def _comparisons(runs: Sequence[Run]) -> list[dict[str, Any]]:
         for row in run.comparisons:
             line = {name: getattr(row, name) for name in (*names, *more)}
             line = {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in line.items()}
-            found.append({"run": run.info.run_id, **line})
+            found.append({"run": run.info.run_id, "label": label_of(row) or "pytest", **line})
     return found

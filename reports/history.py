@@ -12,7 +12,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -26,6 +26,7 @@ __all__ = [
     "History",
     "append",
     "compact",
+    "is_history",
     "points",
     "read_any",
     "read_gradbench",
@@ -111,9 +112,24 @@ def read_any(source: str | os.PathLike[str]) -> History:
         raise RecordError(f"{name}: the folder holds neither a history nor run files (*.parquet)")
     if any("history-" in path.rsplit("/", 1)[-1] for path in paths):
         return read_history(name)
-    if paths == [name] and "objective" in _table(name).column_names:
+    if is_history(name):
         return History(read_gradbench(name))
     return read_rows(name)
+
+
+def is_history(source: str | os.PathLike[str]) -> bool:
+    """Whether `read_any` takes a source for something else than run files.
+
+    Raises:
+        RecordError: there is no such file or folder, or it is no Parquet file.
+    """
+    name = os.fspath(source)
+    if name.endswith(".json"):
+        return True
+    paths = list_files(name)
+    if any("history-" in path.rsplit("/", 1)[-1] for path in paths):
+        return True
+    return paths == [name] and "objective" in _columns(name)
 
 
 def read_pytest_benchmark(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -288,11 +304,18 @@ def _decoded(path: str) -> pd.DataFrame:
         raise RecordError(f"{path}: {error}") from None
 
 
+def _columns(name: str) -> list[str]:
+    return list(_parquet(name, lambda file: file.schema_arrow.names))
+
+
 def _table(path: str | os.PathLike[str]) -> Any:
-    name = os.fspath(path)
+    return _parquet(os.fspath(path), lambda file: file.read())
+
+
+def _parquet(name: str, take: Callable[[Any], Any]) -> Any:
     try:
         with open_file(name) as file:
-            return pq.ParquetFile(file, page_checksum_verification=True).read()
+            return take(pq.ParquetFile(file, page_checksum_verification=True))
     except RecordError:
         raise
     except FileNotFoundError:

@@ -49,17 +49,25 @@ class Step(NamedTuple):
         at: index of the first time after it.
         before, after: median times on both sides, in the series' unit.
         noise: robust standard deviation before it, relative.
+        error: standard error of the logarithm of after / before, as if moments were independent.
     """
 
     at: int
     before: float
     after: float
     noise: float
+    error: float
 
     @property
     def change(self) -> float:
         """Relative change: 0.1 is 10 % slower."""
         return self.after / self.before - 1
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the relative change lies, at 95 % if moments are independent and normal."""
+        reach = float(np.exp(1.96 * self.error))
+        return (1 + self.change) / reach - 1, (1 + self.change) * reach - 1
 
 
 def find_steps(times: Floats) -> list[Step]:
@@ -72,8 +80,8 @@ def find_steps(times: Floats) -> list[Step]:
     good = np.flatnonzero(np.isfinite(values) & (values > 0))
     logs = np.log(values[good])
     found = [
-        Step(int(good[k]), float(np.exp(low)), float(np.exp(high)), float(noise))
-        for k, low, high, noise in _split(logs, 0)
+        Step(int(good[k]), float(np.exp(low)), float(np.exp(high)), noise, _error(noise, behind))
+        for k, low, high, noise, behind in _split(logs, 0)
     ]
     return sorted(found)
 
@@ -86,8 +94,8 @@ def steps_of(history: pd.DataFrame) -> pd.DataFrame:
             columns are ignored, but for `revision` and `conditions`: a series is taken apart where its conditions differ.
 
     Columns: series, conditions, moment (first after the step), revision (of that moment; "" if unknown), revision_before,
-    before_seconds, after_seconds, change, noise (relative), common, moments (that the series has). Largest change first,
-    common steps last.
+    before_seconds, after_seconds, change, low and high (its interval, see `Step.interval`), noise (relative), common, moments
+    (that the series has). Largest change first, common steps last.
     """
     frame = history.assign(conditions=history.get("conditions", ""))
     frame = frame.assign(revision=frame.get("revision", ""))
@@ -108,6 +116,7 @@ def steps_of(history: pd.DataFrame) -> pd.DataFrame:
                     s.before,
                     s.after,
                     s.change,
+                    *s.interval,
                     s.noise,
                     len(part),
                 ]
@@ -123,26 +132,31 @@ def steps_of(history: pd.DataFrame) -> pd.DataFrame:
         "after_seconds",
         "change",
     ]
-    table = pd.DataFrame(found, columns=[*names, "noise", "moments"])
+    table = pd.DataFrame(found, columns=[*names, "low", "high", "noise", "moments"])
     table["common"] = _common(table, points)
     order = table.assign(size=np.abs(np.log1p(table["change"].to_numpy(dtype=np.float64))))
     order = order.sort_values(["common", "size"], ascending=[True, False], kind="stable")
     return order.drop(columns="size").reset_index(drop=True)
 
 
-def _split(logs: Floats, start: int) -> list[tuple[int, float, float, float]]:
+def _error(noise: float, behind: int) -> float:
+    """Standard error of the difference of both medians; 1.2533 is what a median loses against a mean of normal noise."""
+    return 1.2533 * noise * float(np.sqrt(1 / behind + 1 / AFTER))
+
+
+def _split(logs: Floats, start: int) -> list[tuple[int, float, float, float, int]]:
     """The steps of a segment: the clearest one, and those of the segments on both sides of it."""
     if len(logs) < FEWEST_BEFORE + AFTER:
         return []
     step = _clearest(logs)
     if step is None:
         return []
-    k, low, high, noise = step
-    return [*_split(logs[:k], start), (start + k, low, high, noise), *_split(logs[k:], start + k)]
+    k, low, high, noise, behind = step
+    return [*_split(logs[:k], start), (start + k, low, high, noise, behind), *_split(logs[k:], start + k)]
 
 
-def _clearest(logs: Floats) -> tuple[int, float, float, float] | None:
-    """Place, both medians and the noise of the step that stands out most, if any does."""
+def _clearest(logs: Floats) -> tuple[int, float, float, float, int] | None:
+    """Place, both medians, the noise and the moments before of the step that stands out most, if any does."""
     places = np.arange(FEWEST_BEFORE, len(logs) - AFTER + 1)
     padded = np.concatenate([np.full(BEFORE, np.nan), logs])
     before = sliding_window_view(padded, BEFORE)[places]  # the first of them begin with nan, which sorts to the end
@@ -164,7 +178,7 @@ def _clearest(logs: Floats) -> tuple[int, float, float, float] | None:
     if clear[best] == 0:
         return None
     k = _placed(logs, int(places[best]))
-    return k, float(low[best]), float(high[best]), float(noise[best])
+    return k, float(low[best]), float(high[best]), float(noise[best]), int(counts[best])
 
 
 def _quantile(rows: Floats, counts: NDArray[np.intp], q: float) -> Floats:
