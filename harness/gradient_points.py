@@ -231,6 +231,19 @@ def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, el
                     tuple(_refilled(y, shape, rng) if j == i else y for j, y in enumerate(base)),
                 )
                 break
+    for i, x in enumerate(base[:n]):
+        # Where a size stands for several things, the leading axis alone: a batch may be empty.
+        if (
+            subject.wanted[i]
+            and x.ndim
+            and x.shape[0] > 1
+            and sum(m == x.shape[0] for y in base[:n] for m in y.shape) > 1
+        ):
+            shape = (0, *x.shape[1:])
+            yield Point(
+                f"argument {i} of shape {shape}",
+                tuple(_refilled(y, shape, rng) if j == i else y for j, y in enumerate(base)),
+            )
 
 
 def _refilled(x: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -30,6 +30,7 @@ __all__ = [
     "agree_exactly",
     "compare_arrays",
     "is_rounding",
+    "is_steady",
     "is_worth_telling",
     "judge",
     "judge_against_estimates",
@@ -578,6 +579,41 @@ def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_g
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
 
 
+def is_steady(gots: NDArray[Any], trues: NDArray[Any], rooms: NDArray[Any], dtype: str, largest: float) -> bool:
+    """Tell whether one gradient is wrong in the same way at several points, which rounding, erratic as it is, never is.
+
+    Either all elements at all points are off by one factor, to within their bounds, a factor that is more than STEADY
+    bounds from 1; or the worst element is off to one side at all points, by more than any rounding on the way.
+
+    Args:
+        gots, trues, rooms: what came, the truth and the bound; one row a point, one column an element.
+        dtype: the float type that they were computed in.
+        largest: the largest magnitude on the way. An error of few units of it in the last place is rounding.
+    """
+    unit = UNITS[dtype]
+    with np.errstate(all="ignore"):
+        errors = gots - trues
+        sizes = np.abs(errors)
+        usable = np.isfinite(errors) & np.isfinite(rooms) & (np.abs(trues) > STEADY * rooms)
+        if len(gots) < STEADY_POINTS or usable.sum() < STEADY_POINTS:
+            return False
+        wide = rooms + unit * np.abs(trues)  # the factor itself is rounded
+        ends = np.stack([(errors - wide) / trues, (errors + wide) / trues])[:, usable]
+        low, high = ends.min(axis=0).max(), ends.max(axis=0).min()
+        least = STEADY * max(float(np.median((rooms / np.abs(trues))[usable])), unit)
+        # Digits that are lost altogether leave a factor, too: 0.
+        told = sizes[usable].max() > 4 * unit * largest or max(-low, high) < 1 / STEADY
+        if told and low <= high and (low > least or high < -least):
+            return True
+        k = int(np.argmax(np.where(usable.all(axis=0), sizes.min(axis=0), -1.0)))
+        one, size = errors[:, k], sizes[:, k]
+        aside = bool(np.all(one > 0) or np.all(one < 0))
+        far = bool(usable[:, k].all() and np.all(size > np.maximum(ROUNDED * unit * largest, STEADY * rooms[:, k])))
+    return aside and far and bool(size.max() <= 4 * size.min())
+
+
+STEADY = 2.0**4
+STEADY_POINTS = 6
 ROUNDED = 2.0**8
 UNITS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 

@@ -121,6 +121,16 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
         "factor 1 + 1e-3": (custom(torch.tanh, lambda ct, x: tanh(ct, x) * (1 + 1e-3)), (x,), "vjp"),
         "factor 1 + 1e-6": (custom(torch.tanh, lambda ct, x: tanh(ct, x) * (1 + 1e-6)), (x,), "vjp"),
         "factor 1 + 1e-3 in float32": (custom(torch.tanh, lambda ct, x: tanh(ct, x) * 1.001), (x.float(),), "vjp"),
+        "wrong sign in float32 alone": (
+            custom(torch.tanh, lambda ct, x: tanh(ct, x) * (-1 if x.dtype == torch.float32 else 1)),
+            (x.float(),),
+            "vjp",
+        ),
+        "factor 1 + 1e-4 in float32 alone": (
+            custom(torch.tanh, lambda ct, x: tanh(ct, x) * (1.0001 if x.dtype == torch.float32 else 1)),
+            (x.float(),),
+            "vjp",
+        ),
         "wrong sign": (custom(torch.cos, lambda ct, x: ct * x.sin()), (x,), "vjp"),
         "arguments swapped": (custom(mul, lambda ct, x, y: (ct * x, ct * y)), (x, y), "vjp"),
         "missing sum": (custom(mul, lambda ct, x, w: (ct * w, (ct * x)[0])), (x, row), "vjp"),
@@ -304,6 +314,24 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
             {},
         ),
         "tanh by its square": (custom(torch.tanh, lambda ct, x: ct * (1 - x.tanh() ** 2)), (x,), {}),
+        "tanh by its square in float32, saturated": (
+            custom(torch.tanh, lambda ct, x: ct * (1 - x.tanh() ** 2)),
+            (x.sign().float() * 9.5,),
+            {},
+        ),
+        "spread by squares in float32, far from 0": (
+            custom(
+                lambda x: x.std(-1, unbiased=False, keepdim=True),
+                lambda ct, x: (
+                    ct
+                    * (x - x.mean(-1, keepdim=True))
+                    / ((x * x).mean(-1, keepdim=True) - x.mean(-1, keepdim=True) ** 2).sqrt()
+                    / x.shape[-1]
+                ),
+            ),
+            (x.float() + 30,),
+            {},
+        ),
         "norm that is 0 at 0": (custom(lambda x: x.norm(), safe_norm), (row,), {}),
         "straight through": (custom(torch.round, lambda ct, x: ct), (x,), {"spec": lambda x: x}),
         "gradient reversal": (

@@ -536,19 +536,30 @@ _ORDER = {"bfloat16": 0, "float16": 1, "float32": 2, "float64": 3}
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the float type of least precision and the largest magnitude among all results."""
+    """Notes the float type of least precision and the largest magnitude among all results.
+
+    What a factory makes, and what is made of that alone, is no step of the way: `where(mask, eps, 0.0)` has the default
+    type, whatever the type of what it is added to.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.least = "float64"
         self.largest = 0.0
+        self.apart: dict[int, Any] = {}  # the memory of what depends on no number from outside, kept alive
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if any(
-            isinstance(a, torch.Tensor) for a in pytree.tree_leaves(args)
-        ):  # what a factory makes is no step of the way
-            self.note(out)
+        given = [a for a in pytree.tree_leaves((args, kwargs or {})) if isinstance(a, torch.Tensor)]
+        made = [t for t in pytree.tree_leaves(out) if isinstance(t, torch.Tensor)]
+        if any(a.is_floating_point() and a.untyped_storage()._cdata not in self.apart for a in given):
+            for t in made:
+                self.apart.pop(t.untyped_storage()._cdata, None)
+            self.note(made)
+        else:
+            for t in made:
+                if t.is_floating_point() and all(t is not a for a in given):
+                    self.apart[t.untyped_storage()._cdata] = t.untyped_storage()
         return out
 
     def note(self, out: Any) -> None:

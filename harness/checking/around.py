@@ -53,15 +53,18 @@ def smooth_point(check: Check, first: Seen) -> Seen:
 
 
 def _in_own_dtype(check: Check, first: Seen, value: Tally, vjp: Tally) -> None:
-    """Examine the example in float32 if that is what it is in; only digits can be lost there."""
+    """Examine the example in float32 if that is what it is in."""
     own = {x.dtype.name for x, w in zip(check.subject.arrays, check.subject.wanted, strict=True) if w}
     if check.dtype != "float64" or "float32" not in own:
         return
-    narrow = another(check, dtype="float32", rounding="float32")
+    narrow = another(check, dtype="float32", rounding="float32", beside=True)
     try:
         seen = see(narrow, Point("the example in float32", check.subject.arrays, promised=True))
     except (Untraceable, Refused) as error:
         check.notes.append(f"not judged in float32: {error}")
+        return
+    if seen.vjp.kind == "disagree" and seen.vjp.worst is not None and not lost(narrow, seen, seen.vjp):
+        vjp.wrong.append((told(narrow, seen, seen.vjp), witness_of(narrow, seen, seen.vjp)))
         return
     for verdict, tally in ((seen.value, value), (seen.vjp, vjp)):
         if verdict.kind == "disagree" and verdict.worst is not None:

@@ -40,6 +40,7 @@ class Check:
     only: frozenset[str] | None
     dtype: str = "float64"
     rounding: str = "float64"
+    beside: bool = False  # in float32, where float64 is judged, too
     notes: list[str] = field(default_factory=list)
     refused: int = 0
     script: str = ""

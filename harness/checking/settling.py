@@ -20,7 +20,7 @@ from harness.checking.report import Witness
 from harness.checking.seeing import Refused, Seen, see, value_verdict
 from harness.frontends import Untraceable
 from harness.gradient_points import nearby, widened
-from harness.judgement import Verdict, is_rounding, judge_between
+from harness.judgement import STEADY_POINTS, Verdict, is_rounding, is_steady, judge_between
 
 __all__ = ["inconclusive", "lost", "middle", "radius", "settled", "told", "why_unfaithful", "witness_of"]
 
@@ -63,7 +63,33 @@ def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
             casts = tuple(None if c is None else c.astype(np.float32) for c in seen.case.cotangents)
             other = see(narrow, seen.point, cotangents=casts)
             twin_gap = _gap(verdict, other)
-    return is_rounding(verdict, largest, check.rounding, _gap(verdict, seen), twin_gap)
+    rounded = is_rounding(verdict, largest, check.rounding, _gap(verdict, seen), twin_gap)
+    if check.dtype == check.rounding == "float32" and backward and (rounded or check.beside):
+        # No wider type tells an unfortunate formula from a wrong rule; what the error does beside the point may.
+        return not _steady(check, seen, verdict.worst.array, largest)
+    return rounded
+
+
+def _steady(check: Check, seen: Seen, k: int, largest: float) -> bool:
+    """Whether gradient k is wrong in the same way at points beside this one."""
+    rows: list[tuple[Array, Array, Array]] = []
+    for turn in range(STEADY_POINTS + 2):
+        one = seen
+        if turn:
+            arrays = nearby(widened(seen.point.arrays, check.dtype), check.subject.wanted, check.rng, 2.0**-5)
+            try:
+                one = see(check, replace(seen.point, arrays=arrays), cotangents=seen.case.cotangents)
+            except (Untraceable, Refused):
+                continue
+        got = one.answer.outcome.grads[k] if one.answer.outcome.failure is None else None
+        true, room = (grads[k] if k < len(grads) else None for grads in (one.certificate.grads, one.bound.grads))
+        if got is None or true is None or room is None or one.certificate.status != "certified":
+            continue
+        rows.append((got.ravel(), true.midpoints().ravel(), (room.radii() + true.radii()).ravel()))
+    if not rows:
+        return False
+    gots, trues, rooms = (np.array(side, dtype=np.float64) for side in zip(*rows, strict=True))
+    return is_steady(gots, trues, rooms, check.dtype, largest)
 
 
 def why_unfaithful(check: Check, seen: Seen) -> str:

@@ -25,6 +25,8 @@ def shrunk(check: Check, witness: Witness) -> tuple[str, Witness]:
     until = min(check.deadline, time.monotonic() + SHRINK_SECONDS)
     best: tuple[Seen, Verdict] | None = None
     candidates = [Point(witness.point.label, witness.point.arrays, witness.point.promised, witness.point.ordinary)]
+    if check.dtype == "float64" and any(x.dtype.name == "float32" for x in witness.point.arrays):
+        check = another(check, dtype="float32", rounding="float32", beside=True)
     quiet = another(check)
     while candidates and time.monotonic() < until:
         point = candidates.pop(0)
