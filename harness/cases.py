@@ -47,6 +47,17 @@ class Failure:
     message: str
 
 
+def same_layout(array: Array) -> Array:
+    """Copy an array into new memory of the same strides, stride 0 included; negative ones become contiguous."""
+    size = array.itemsize
+    if array.size == 0 or array.flags.c_contiguous or any(s < 0 or s % size for s in array.strides):
+        return np.array(array, order="C")
+    extent = 1 + sum((n - 1) * (s // size) for n, s in zip(array.shape, array.strides, strict=True))
+    memory = np.lib.stride_tricks.as_strided(array, (extent,), (size,), writeable=False).copy()
+    laid: Array = np.lib.stride_tricks.as_strided(memory, array.shape, array.strides)
+    return laid
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a backend returned, as copies that nothing else refers to.

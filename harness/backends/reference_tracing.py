@@ -5,15 +5,16 @@ A primitive of the user's own, and a branch on values, cannot be recorded; such 
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import reference_impl
-from harness.cases import Array, Case, Failure, Outcome
+from harness.cases import Array, Case, Failure, Outcome, same_layout
 from harness.frontends import Answer, Traced, Untraceable
 from harness.inference import ProgramError
 from harness.programs import Program
@@ -96,7 +97,7 @@ class ReferenceSubject:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                inputs = [reference_impl.Tensor(np.array(x)) for x in arrays]
+                inputs = [reference_impl.Tensor(same_layout(x)) for x in arrays]
                 for x, w in zip(inputs, flags, strict=True):
                     if w:
                         x.requires_grad_()
@@ -112,29 +113,82 @@ class ReferenceSubject:
                 if cotangents is not None:
                     stage = "backward"
                     leaves = [x for x, w in zip(inputs, flags, strict=True) if w]
-                    pairs = [
-                        (y, reference_impl.Tensor(np.array(c)))
-                        for y, c in zip(outputs, cotangents, strict=True)
-                        if c is not None and y.requires_grad
-                    ]
+                    seeds = [None if c is None else reference_impl.Tensor(same_layout(c)) for c in cotangents]
+                    pairs = [(y, c) for y, c in zip(outputs, seeds, strict=True) if c is not None and y.requires_grad]
                     found: Sequence[Any] = [None] * len(leaves)
                     if pairs and leaves:
-                        roots, seeds = (list(side) for side in zip(*pairs, strict=True))
-                        found = reference_impl.autograd.grad(roots, leaves, seeds, allow_unused=True)
+                        roots, cts = (list(side) for side in zip(*pairs, strict=True))
+                        found = reference_impl.autograd.grad(roots, leaves, cts, allow_unused=True)
                     grads = tuple(None if g is None else np.array(g.array) for g in found)
+                    mutated += [
+                        f"cotangent {k}"
+                        for k, (c, d) in enumerate(zip(seeds, cotangents, strict=True))
+                        if c is not None and c.array.tobytes() != np.array(d).tobytes()
+                    ]
         except Exception as error:  # whatever the tape or the user's rule raises is its outcome
             return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), live, stage)
         largest = max([float(np.abs(v).max(initial=0.0)) for v in values if v.dtype.kind == "f"], default=0.0)
         return Answer(Outcome(values, grads), live, mutated=tuple(mutated), largest=largest)
 
     def histories(self, points: Sequence[Sequence[Array]], cotangents: Sequence[Array | None]) -> Mapping[str, Answer]:
-        """The gradient at the first point after another call."""
+        """The gradient at the first point after another call; through a retained graph; with a forward in between."""
         self.run(points[1], cotangents)
-        return {"after another call": self.run(points[0], cotangents)}
+        answers = {"after another call": self.run(points[0], cotangents)}
+        for name, between in (("backward twice through one graph", "backward"), ("after another forward", "forward")):
+            try:
+                with warnings.catch_warnings(), np.errstate(all="ignore"):
+                    warnings.simplefilter("ignore")
+                    outputs, leaves = self._leaves(points[0])
+                    if between == "forward":
+                        with contextlib.suppress(Exception):  # the other point may be outside the domain
+                            self._leaves(points[1])
+                    else:
+                        _pull_back(outputs, leaves, cotangents, retain_graph=True)
+                    found = _pull_back(outputs, leaves, cotangents)
+                values = tuple(np.array(y.array) for y in outputs)
+                grads = tuple(None if g is None else np.array(g.array) for g in found)
+                answers[name] = Answer(Outcome(values, grads), tuple(bool(y.requires_grad) for y in outputs))
+            except Exception as error:  # as in `run`
+                answers[name] = Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), "backward")
+        return answers
+
+    def _leaves(self, arrays: Sequence[Array]) -> tuple[list[Any], list[Any]]:
+        """Outputs of a recorded forward, and the leaves whose gradients are wanted."""
+        inputs = [
+            reference_impl.Tensor(same_layout(x)).requires_grad_(w) for x, w in zip(arrays, self.wanted, strict=True)
+        ]
+        return _tensors(self._call(inputs)), [x for x, w in zip(inputs, self.wanted, strict=True) if w]
 
     def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
-        """Second order is judged program by program elsewhere; none here."""
-        return Outcome()
+        """Backward through backward of <cotangents, f> + sum(f * f) / 2."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                outputs, leaves = self._leaves(arrays)
+                total = _summed(
+                    (y * reference_impl.Tensor(np.array(c))).sum() + (y * y).sum() / 2
+                    for y, c in zip(outputs, cotangents, strict=True)
+                    if c is not None and y.requires_grad
+                )
+                if total is None:
+                    return Outcome()
+                firsts = reference_impl.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+                slope = _summed(
+                    (g * reference_impl.Tensor(np.array(d))).sum()
+                    for g, d in zip(firsts, directions, strict=True)
+                    if g is not None and g.requires_grad
+                )
+                if slope is None:
+                    return Outcome()
+                slope.backward()  # not `grad`: the node that once_differentiable leaves must be met, since it raises
+                seconds = tuple(None if x.grad is None else np.array(x.grad.array) for x in leaves)
+                return Outcome((np.array(slope.array),), seconds)
+        except RuntimeError as error:
+            if "once_differentiable" in str(error):
+                return Outcome()
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        except Exception as error:  # as in `run`
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
 
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
         """The tape has no forward mode."""
@@ -167,6 +221,26 @@ class ReferenceSubject:
         for place, x in zip(self.places, given, strict=True):
             args[place] = x
         return self.fn(*args, **self.kwargs)
+
+
+def _pull_back(outputs: Sequence[Any], leaves: Sequence[Any], cotangents: Sequence[Array | None], **how: Any) -> Any:
+    pairs = [
+        (y, reference_impl.Tensor(same_layout(c)))
+        for y, c in zip(outputs, cotangents, strict=True)
+        if c is not None and y.requires_grad
+    ]
+    if not pairs or not leaves:
+        return [None] * len(leaves)
+    roots, cts = (list(side) for side in zip(*pairs, strict=True))
+    return reference_impl.autograd.grad(roots, leaves, cts, allow_unused=True, **how)
+
+
+def _summed(parts: Iterable[Any]) -> Any:
+    """The sum; None if there is nothing to sum."""
+    total = None
+    for part in parts:
+        total = part if total is None else total + part
+    return total
 
 
 def _tensors(returned: Any) -> list[Any]:
