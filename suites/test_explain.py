@@ -55,13 +55,13 @@ def name_of(explanation: Explanation) -> str:
 def test_a_planted_wrong_rule_is_named(defect: Defect) -> None:
     engine = PlantedBackend(defect)
     named = []
-    for case in longer_cases(defect.primitive, 12):
+    for case in longer_cases(defect.op, 12):
         if not agree_exactly(REFERENCE.prepare(case)(), engine.prepare(case)()):
             continue  # it makes no difference here
         named.append(name_of(explain(case, engine)))
     assert len(named) >= 4
-    assert set(named) <= {defect.primitive, ""}
-    assert named.count(defect.primitive) >= 0.75 * len(named)  # the rest drowns in what rounding allows
+    assert set(named) <= {defect.op, ""}
+    assert named.count(defect.op) >= 0.75 * len(named)  # the rest drowns in what rounding allows
 
 
 def test_the_unplanted_backend_is_right_at_every_step() -> None:

@@ -1,11 +1,11 @@
-"""Planted wrong rules: what can be wrong about a derivative, as data, and how to make the tape use it for a while.
+"""Defects as wrong rules of the reference's primitives, and how to make the tape use one for a while.
 
-A check is worth what it catches. `defects(name)` lists the ways in which the rules of a primitive can be wrong,
-`planted(defect)` puts one in force inside a `with` block. Everything that runs inside sees the wrong rule, also the
-certificate: to test a backend, certify outside the block and run the thunk inside.
+`defects(name)` lists the ways in which the rules of a primitive can be wrong, `planted(defect)` puts one in force inside
+a `with` block. Everything that runs inside sees the wrong rule, also the certificate: to test a backend, certify outside
+the block and run the thunk inside.
 
 >>> [str(d) for d in defects("sin")][:3]
-['sin: zero', 'sin: sign', 'sin: factor 1+0.001']
+['sin[0]: zero', 'sin[0]: sign', 'sin[0]: factor 1+0.001']
 >>> import reference_impl as torch
 >>> x = torch.tensor(0.0, requires_grad=True)
 >>> with planted(Defect("sin", 0, "sign")):
@@ -16,6 +16,7 @@ tensor(-1.)
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ import numpy as np
 
 from harness.backends import Engine, get
 from harness.cases import Case, Outcome, Thunk
+from harness.defects.declared import FACTORS, STRUCTURAL, Defect
 from harness.programs import Program
 from reference_impl.primitives import (
     ELEMENTWISE,
@@ -39,30 +41,9 @@ from reference_impl.primitives import (
 )
 from reference_impl.tensor import Tensor
 
-__all__ = [
-    "FACTORS",
-    "STRUCTURAL",
-    "Defect",
-    "PlantedBackend",
-    "all_defects",
-    "defects",
-    "planted",
-    "wrong_rules",
-]
+__all__ = ["PlantedBackend", "all_defects", "can_be_planted", "defects", "planted", "wrong_rules"]
 
-FACTORS: Final = (1e-3, 1e-8)
-STRUCTURAL: Final = (
-    "zero",
-    "sign",
-    "dropped element",
-    "dropped term",
-    "wrong argument",
-    "wrong value",
-    "missing sum",
-    "wrong axis",
-    "wrong place",
-    "not zero",
-)
+LARGE: Final = 20.0  # what a defect at large magnitudes takes for large
 
 # The derivative is 0 by definition: these are wrong only if something comes back.
 _ZERO_BY_DEFINITION: Final = {
@@ -85,32 +66,6 @@ _FORGOTTEN: Final[dict[str, tuple[Callable[..., Any], ...]]] = {
     "atan2": (lambda ct, a, b: ct / b, lambda ct, a, b: -ct / a),
     "logaddexp": (lambda ct, a, b: ct * 1.0, lambda ct, a, b: ct * 1.0),
 }
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One wrong rule.
-
-    Attributes:
-        primitive: its name.
-        argument: the position of the argument whose rule is wrong.
-        kind: one of `STRUCTURAL`, or "factor".
-        size: of a factor 1 + size; 0 otherwise.
-    """
-
-    primitive: str
-    argument: int
-    kind: str
-    size: float = 0.0
-
-    def __str__(self) -> str:
-        which = f"[{self.argument}]" if len(PRIMITIVES[self.primitive].rules) > 1 else ""
-        return f"{self.primitive}{which}: {self.kind}" + (f" 1+{self.size:g}" if self.size else "")
-
-    @property
-    def structural(self) -> bool:
-        """Whether the rule is wrong in kind rather than by a factor near 1."""
-        return self.kind != "factor"
 
 
 def all_defects() -> tuple[Defect, ...]:
@@ -148,7 +103,7 @@ def defects(name: str, factors: Sequence[float] = FACTORS) -> tuple[Defect, ...]
 @contextmanager
 def planted(defect: Defect) -> Iterator[None]:
     """Let the tape use the wrong rule inside the block."""
-    with replaced_rules(defect.primitive, [_as_declared(rule) for rule in wrong_rules(defect)]):
+    with replaced_rules(defect.op, [_as_declared(rule) for rule in wrong_rules(defect)]):
         yield
 
 
@@ -165,22 +120,71 @@ def _as_declared(rule: Rule) -> Callable[..., Any]:
 
 def wrong_rules(defect: Defect) -> tuple[Rule, ...]:
     """The rules of the primitive with the defect in one of them."""
-    p = PRIMITIVES[defect.primitive]
+    p = PRIMITIVES[defect.op]
     rules = list(p.rules)
     rules[defect.argument] = _wrong_rule(p, defect)
     return tuple(rules)
 
 
+def can_be_planted(defect: Defect) -> bool:
+    """Whether some rule of a primitive can be wrong in this way; what a whole function gets wrong cannot."""
+    p = PRIMITIVES.get(defect.op)
+    if p is None or defect.argument >= len(p.rules) or (defect.op, defect.argument) in _ZERO_BY_DEFINITION:
+        return False
+    rule = p.rules[defect.argument]
+    if defect.where in ("non-contiguous", "expanded", "size 0"):
+        return False  # drawn programs hand primitives dense operands, and none is asked at size 0 alone
+    if defect.where == "large" and not rule.values:
+        return False
+    match defect.kind:
+        case "wrong axis":
+            return "dim" in rule.needs and p.kind in (REDUCTION, MOVEMENT)
+        case "missing sum":
+            return defect.op == "expand" or (p.kind == ELEMENTWISE and len(p.arg_names) > 1)
+        case "wrong value" | "stale copy" | "second order":
+            return bool(rule.values)
+        case "wrong argument":
+            return len(p.rules) > 1 and defect.op not in _SYMMETRIC
+        case "dropped term":
+            return defect.op in _FORGOTTEN
+        case "tie":
+            return p.kind == ELEMENTWISE and ("x" in rule.needs or {"a", "b"} <= set(rule.needs))
+        case "cotangent":
+            return p.kind == ELEMENTWISE and defect.op not in ("clone", "add")
+        case (
+            "lost use"
+            | "stale call"
+            | "writes saved"
+            | "writes argument"
+            | "writes cotangent"
+            | "leak"
+            | "cut"
+            | "not zero"
+        ):
+            return False
+    return True
+
+
 def _wrong_rule(p: Primitive, defect: Defect) -> Rule:
+    true = p.rules[defect.argument]
+    wrong = _wrong_everywhere(p, defect)
+    return wrong if defect.where == "everywhere" else _limited(true, wrong, defect.where)
+
+
+def _wrong_everywhere(p: Primitive, defect: Defect) -> Rule:
     i, kind = defect.argument, defect.kind
     true = p.rules[i]
     match kind:
         case "zero":
             return _after(true, lambda g: g * 0.0)
+        case "cotangent":
+            return replace(true, function=lambda ct, *kept: ct * 1.0)
         case "sign":
             return _after(true, lambda g: -g)
         case "factor":
             return _after(true, lambda g: g * (1.0 + defect.size))
+        case "dtype":
+            return _after(true, _through_float32)
         case "dropped element":
             return _after(true, _without_the_first)
         case "dropped term":
@@ -188,8 +192,12 @@ def _wrong_rule(p: Primitive, defect: Defect) -> Rule:
         case "wrong argument":
             first = int(p.arg_names[0] == "condition")
             return p.rules[first + (i - first + 1) % (len(p.rules) - first)]
-        case "wrong value":
+        case "wrong value" | "stale copy":
             return _before(true, _with_a_wrong_value)
+        case "second order":
+            return _before(true, _with_constants)
+        case "tie":
+            return replace(true, function=functools.partial(_wrong_at_ties, true))
         case "missing sum":
             return _unsummed(p, i)
         case "wrong axis":
@@ -198,7 +206,56 @@ def _wrong_rule(p: Primitive, defect: Defect) -> Rule:
             return _after(true, _rolled)
         case "not zero":
             return _after(true, lambda g: g + 1.0)
-    raise ValueError(f"kind: unknown defect {kind!r}; known: {', '.join(STRUCTURAL)}, factor")
+    raise ValueError(f"kind: {kind!r} is no defect of a single rule; rules can have {', '.join(STRUCTURAL)}, factor")
+
+
+def _limited(true: Rule, wrong: Rule, where: str) -> Rule:
+    """The wrong rule where it shows, else the right one; it gets what both need."""
+
+    def function(ct: Any, *kept: Any) -> Any:
+        arrays = [_array(v) for v in (ct, *kept) if isinstance(v, (np.ndarray, Tensor))]
+        return (wrong if _shows(where, arrays) else true).function(ct, *kept)
+
+    if wrong.needs != true.needs:
+        raise ValueError(f"where: a defect that shows at {where} alone cannot need more than the right rule")
+    return replace(true, function=function)
+
+
+def _shows(where: str, arrays: Sequence[Any]) -> bool:
+    match where:
+        case "float32":
+            return bool(arrays[0].dtype == np.float32)
+        case "size 1":
+            return any(1 in x.shape for x in arrays)
+        case "large":
+            return any(x.size and np.nanmax(np.abs(x)) > LARGE for x in arrays[1:] if x.dtype.kind == "f")
+    raise ValueError(f"where: no rule shows at {where!r} alone")
+
+
+def _array(x: Any) -> Any:
+    return x.array if isinstance(x, Tensor) else x
+
+
+def _through_float32(g: Any) -> Any:
+    dtype = _array(g).dtype
+    narrow = apply(PRIMITIVES["to"], g, dtype=np.dtype(np.float32))
+    return apply(PRIMITIVES["to"], narrow, dtype=dtype)
+
+
+def _with_constants(rule: Rule, ct: Any, kept: list[Any]) -> list[Any]:
+    """Cut the kept values off, so that the first order is right and its own derivative lacks a part."""
+    return [v.detach() if isinstance(v, Tensor) else v for v in kept]
+
+
+def _wrong_at_ties(rule: Rule, ct: Any, *kept: Any) -> Any:
+    """Twice the gradient where two operands are equal, or where the one is 0, and -2 besides."""
+    known = dict(zip(rule.needs, kept, strict=True))
+    g = rule.function(ct, *kept)
+    if "x" in known:
+        tied = _array(known["x"]) == 0
+        return g - 2.0 * ct * tied.astype(_array(ct).dtype) if tied.shape == _array(ct).shape else g
+    tied = _array(known["a"]) == _array(known["b"])
+    return g * (1.0 + tied.astype(_array(g).dtype))
 
 
 def _after(rule: Rule, damage: Callable[[Any], Any]) -> Rule:
