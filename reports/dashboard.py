@@ -95,7 +95,9 @@ def _write(path: str | os.PathLike[str], page: str) -> Path:
 def _of_history(found: History) -> str:
     points, about = history_points(found.points)
     changes = change_points(points, about)
-    return render_dashboard(points, about, broken=found.broken, changes=changes)
+    # Other people's times are what they say; Adjudge's own are kept for right values only.
+    checked = bool((points["dtype"] != "").all())
+    return render_dashboard(points, about, broken=found.broken, changes=changes, checked=checked)
 
 
 def series_points(runs: Sequence[Run]) -> pd.DataFrame:
@@ -274,6 +276,7 @@ def render_dashboard(
     broken: Sequence[str] = (),
     changes: Sequence[dict[str, Any]] = (),
     left_out: Sequence[dict[str, Any]] = (),
+    checked: bool = True,
 ) -> str:
     """Return the page.
 
@@ -284,6 +287,7 @@ def render_dashboard(
         broken: what could not be read, in words.
         changes: what `change_points` finds.
         left_out: what has no time, and why; see `left_out`.
+        checked: whether every time is of a value that was judged right, as in Adjudge's own rows.
     """
     series = points.drop_duplicates(list(KEYS))[list(KEYS)].sort_values(list(KEYS)).reset_index(drop=True)
     place = pd.MultiIndex.from_frame(series)
@@ -342,6 +346,7 @@ def render_dashboard(
         runs=len(runs),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         broken=list(broken),
+        checked=checked,
     )
 
 

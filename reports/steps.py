@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["AFTER", "BEFORE", "COMMON_SHARE", "LEAST", "RATES", "Step", "find_steps", "steps_of"]
+__all__ = ["AFTER", "BEFORE", "COMMON_SHARE", "LEAST", "RATES", "RULE", "Rule", "Step", "find_steps", "steps_of"]
 
 BEFORE, FEWEST_BEFORE, AFTER = 20, 10, 5
 LEAST = 0.06
@@ -40,6 +40,17 @@ RATES = (
 )
 
 Floats = NDArray[np.float64]
+
+
+class Rule(NamedTuple):
+    """What it takes to be a step: see the head of this module."""
+
+    least: float = LEAST
+    noise: float = NOISE
+    wander: float = WANDER
+
+
+RULE = Rule()
 
 
 class Step(NamedTuple):
@@ -70,7 +81,7 @@ class Step(NamedTuple):
         return (1 + self.change) / reach - 1, (1 + self.change) * reach - 1
 
 
-def find_steps(times: Floats) -> list[Step]:
+def find_steps(times: Floats, rule: Rule = RULE) -> list[Step]:
     """The steps of one series, oldest first; times that are no times (nan, zero, negative, infinite) are passed over.
 
     Args:
@@ -81,12 +92,12 @@ def find_steps(times: Floats) -> list[Step]:
     logs = np.log(values[good])
     found = [
         Step(int(good[k]), float(np.exp(low)), float(np.exp(high)), noise, _error(noise, behind))
-        for k, low, high, noise, behind in _split(logs, 0)
+        for k, low, high, noise, behind in _split(logs, 0, rule)
     ]
     return sorted(found)
 
 
-def steps_of(history: pd.DataFrame) -> pd.DataFrame:
+def steps_of(history: pd.DataFrame, rule: Rule = RULE) -> pd.DataFrame:
     """The steps of all series of a history.
 
     Args:
@@ -120,7 +131,7 @@ def steps_of(history: pd.DataFrame) -> pd.DataFrame:
                     s.noise,
                     len(part),
                 ]
-                for s in find_steps(part["seconds"].to_numpy(dtype=np.float64))
+                for s in find_steps(part["seconds"].to_numpy(dtype=np.float64), rule)
             ]
     names = [
         "series",
@@ -144,18 +155,18 @@ def _error(noise: float, behind: int) -> float:
     return 1.2533 * noise * float(np.sqrt(1 / behind + 1 / AFTER))
 
 
-def _split(logs: Floats, start: int) -> list[tuple[int, float, float, float, int]]:
+def _split(logs: Floats, start: int, rule: Rule) -> list[tuple[int, float, float, float, int]]:
     """The steps of a segment: the clearest one, and those of the segments on both sides of it."""
     if len(logs) < FEWEST_BEFORE + AFTER:
         return []
-    step = _clearest(logs)
+    step = _clearest(logs, rule)
     if step is None:
         return []
     k, low, high, noise, behind = step
-    return [*_split(logs[:k], start), (start + k, low, high, noise, behind), *_split(logs[k:], start + k)]
+    return [*_split(logs[:k], start, rule), (start + k, low, high, noise, behind), *_split(logs[k:], start + k, rule)]
 
 
-def _clearest(logs: Floats) -> tuple[int, float, float, float, int] | None:
+def _clearest(logs: Floats, rule: Rule) -> tuple[int, float, float, float, int] | None:
     """Place, both medians, the noise and the moments before of the step that stands out most, if any does."""
     places = np.arange(FEWEST_BEFORE, len(logs) - AFTER + 1)
     padded = np.concatenate([np.full(BEFORE, np.nan), logs])
@@ -172,7 +183,7 @@ def _clearest(logs: Floats) -> tuple[int, float, float, float, int] | None:
     up = np.where(change > 0, 1.0, -1.0)[:, None]
     edge = _quantile(up * before, counts, 0.9)
     beyond = np.sort(up * after, axis=1)[:, 1] > edge
-    least = np.maximum(np.log1p(LEAST), np.maximum(NOISE * noise, WANDER * wander))
+    least = np.maximum(np.log1p(rule.least), np.maximum(rule.noise * noise, rule.wander * wander))
     clear = np.where(beyond & (np.abs(change) >= least), np.abs(change), 0.0)
     best = int(np.argmax(clear))
     if clear[best] == 0:

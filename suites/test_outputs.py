@@ -391,6 +391,18 @@ def test_an_output_that_fails_costs_neither_the_others_nor_the_rows(tmp_path: Pa
     assert len(list((tmp_path / "rows").glob("verdicts-*.parquet"))) == 1
 
 
+def test_the_workflow_uses_options_that_there_are() -> None:
+    text = (Path(__file__).parents[1] / ".github" / "workflows" / "ci.yml").read_text().replace("\\\n", " ")
+    used = {"run": r"first-run (.*)", "bench": r"harness bench (.*)", "dashboard": r"harness dashboard (.*)"}
+    for name, pattern in used.items():
+        (line,) = re.findall(pattern, text)
+        known = {option for parameter in cli.cli.commands[name].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= known, name
+        if name != "dashboard":
+            assert {"--github", "--markdown", "--junit"} <= set(line.split())
+    assert "upload-artifact" in text.partition("harness dashboard")[2]
+
+
 def test_without_githubs_variable_it_says_so(rows: Path) -> None:
     done = adjudge("export", rows, "--github", GITHUB_STEP_SUMMARY="")
     assert done.exit_code == 0 and "GITHUB_STEP_SUMMARY is not set" in done.stderr
