@@ -4,7 +4,9 @@
 faster, no change or cannot tell, as rows that the gate of `adjudge bench --against` understands, too.
 
 A file is one process, and two processes of the same code differ. With several files a side that is measured; what is not
-measured is assumed: `SPREAD`, 2 %, at least. So one file a side can only call large changes, and says how large.
+measured is assumed: `SPREAD`, 2 %, or as much as the medians of stretches of the file itself differ, where it has its rounds.
+So one file a side can only call large changes, and says how large; one that was taken while the machine changed its pace can
+call none but the largest.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.comparison import ALPHA, LEVEL, THRESHOLD, Decision, Estimate, decide, holm
 from harness.records import ComparisonRow, open_file
@@ -27,16 +30,23 @@ SPREAD = 0.02
 """How much the medians of two processes of the same code differ at least (standard deviation, relative)."""
 
 
+_STRETCHES = 8
+
+
 class BenchmarkFileError(ValueError):
     """A file cannot be read or is none of pytest-benchmark's; the message names it and says why."""
 
 
 @dataclass(frozen=True)
 class _Times:
-    """One benchmark in one file: the median of its rounds, the error of that median (relative), and what it ran under."""
+    """One benchmark in one file: the median of its rounds, the error of that median (relative), and what it ran under.
+
+    `drift` is how much the medians of its stretches differ (standard deviation, relative); 0 where rounds are not known.
+    """
 
     median: float
     error: float
+    drift: float
     rounds: int
     conditions: Mapping[str, Any]
 
@@ -141,7 +151,19 @@ def _times(benchmark: Mapping[str, Any]) -> _Times:
     spread = float(np.subtract(*np.quantile(data, [0.75, 0.25]))) if len(data) > 1 else float(stats["iqr"])
     if not (math.isfinite(median) and median > 0 and math.isfinite(spread) and rounds >= 1):
         raise ValueError(f"{benchmark['fullname']} has the median {median!r}, which is no time")
-    return _Times(median, 1.25 * 0.74 * spread / median / math.sqrt(rounds), rounds, benchmark.get("extra_info") or {})
+    error = 1.25 * 0.74 * spread / median / math.sqrt(rounds)
+    return _Times(median, error, _drift(data), rounds, benchmark.get("extra_info") or {})
+
+
+def _drift(data: NDArray[np.float64]) -> float:
+    """How much the medians of stretches of the rounds differ, beyond what the spread within a stretch makes them differ."""
+    if len(data) < 4 * _STRETCHES or not (data > 0).all():
+        return 0.0
+    stretches = np.array_split(np.log(data), _STRETCHES)
+    medians = [float(np.median(part)) for part in stretches]
+    within = 0.74 * float(np.median([np.subtract(*np.quantile(part, [0.75, 0.25])) for part in stretches]))
+    expected = (1.25 * within) ** 2 / (len(data) / _STRETCHES)
+    return math.sqrt(max(float(np.var(medians, ddof=1)) - expected, 0.0))
 
 
 def _of(files: Sequence[BenchmarkFile], name: str) -> list[_Times]:
@@ -164,7 +186,7 @@ def _estimate(before: Sequence[_Times], after: Sequence[_Times], series: int) ->
 
 def _side(times: Sequence[_Times]) -> tuple[float, float]:
     logs = np.log([t.median for t in times])
-    own = float(logs.std(ddof=1)) if len(logs) > 2 else 0.0
+    own = float(logs.std(ddof=1)) if len(logs) > 2 else max(t.drift for t in times)
     within = float(np.mean([t.error**2 for t in times]))
     return float(logs.mean()), math.sqrt((max(SPREAD, own) ** 2 + within) / len(logs))
 

@@ -326,7 +326,7 @@ def _escaped(text: str) -> str:
 
 def _referenced(text: str) -> str:
     """The text with a character reference for every sign that could mean something in Markdown."""
-    return re.sub(r"[\\`*_{}\[\]<>()#!|~@&$:\"']", lambda m: f"&#{ord(m[0])};", text)
+    return re.sub(r"[\\`*\[\]<>#|~@&$]|:(?! )|(?<![^\W_])_|_(?![^\W_])", lambda m: f"&#{ord(m[0])};", text)
 
 
 def _spelled(c: str) -> str:

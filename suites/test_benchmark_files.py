@@ -75,6 +75,21 @@ def test_files_that_differ_by_more_than_is_assumed_are_believed(tmp_path: Path) 
     assert verdicts(before, after) == {"x": "cannot tell"}
 
 
+def test_a_file_whose_machine_changed_its_pace_calls_nothing(tmp_path: Path) -> None:
+    a = write(tmp_path, "a", {"x": 1e-3})
+    b = write(tmp_path, "b", {"x": 1e-3}, seed=1)
+    data = json.loads(b.read_text())
+    stats = data["benchmarks"][0]["stats"]
+    stats["data"] = [t * (1.4 if k < 40 or k > 85 else 1.0) for k, t in enumerate(stats["data"])]
+    stats["median"] = float(np.median(stats["data"]))
+    b.write_text(json.dumps(data))
+    assert verdicts([a], [b]) == {"x": "cannot tell"}
+    stats["data"] = [t * 1.4 for t in np.random.default_rng(2).permutation(stats["data"])]  # the same times, all along
+    stats["median"] = float(np.median(stats["data"]))
+    b.write_text(json.dumps(data))
+    assert verdicts([a], [b]) == {"x": "slower"}
+
+
 def test_identical_projects_raise_no_alarm(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     for run in range(20):

@@ -79,10 +79,10 @@ def test_what_cannot_be_shown_is_spelled_out() -> None:
 
 
 def test_the_first_line_is_the_verdict() -> None:
-    assert markdown(digest([verdicts()])).splitlines()[0].startswith("❌ **2 programs, 2 points&#58; 1 disagreement")
+    assert markdown(digest([verdicts()])).splitlines()[0].startswith("❌ **2 programs, 2 points: 1 disagreement")
     assert markdown(digest([verdicts(AGREE)])).startswith("✅ **1 program")
     compared = markdown(digest([comparisons()])).splitlines()[0]
-    assert compared == "❌ **2 series compared&#58; 1 slower, 1 no change, 1 failed**"
+    assert compared == "❌ **2 series compared: 1 slower, 1 no change, 1 failed**"
     assert markdown(digest([comparisons(CHANGE)])).startswith("✅ **1 series compared")
 
 
@@ -134,7 +134,7 @@ def test_a_refused_value_is_a_failure_and_a_time_is_none() -> None:
         ("times of torch", "passed"), ("times of jax-jit", "failed"), ("times of jax-jit", "skipped"),
     ]  # fmt: skip
     assert found.line == "1 series timed, 1 refused"
-    assert "wrong&#58; the value is nan" in markdown(found)
+    assert "wrong: the value is nan" in markdown(found)
 
 
 def test_steps_that_make_a_series_slower_fail_if_they_should() -> None:
@@ -428,7 +428,7 @@ def test_the_commands_write_what_they_have_found(tmp_path: Path) -> None:
     target, cases = tmp_path / "steps.md", tmp_path / "steps.xml"
     words = ("history", "steps", dataset, "--markdown", target, "--junit", cases, "--csv", tmp_path / "steps.csv")
     assert adjudge(*words, "--fail").exit_code == 1
-    assert target.read_text().startswith("❌ **2 series searched&#58; 1 step")
+    assert target.read_text().startswith("❌ **2 series searched: 1 step")
     assert len(list(checked(cases.read_bytes()).iter("failure"))) == 1
     assert pd.read_csv(tmp_path / "steps.csv")["series"].tolist() == ["s1"]
     assert adjudge(*words).exit_code == 0

@@ -9,9 +9,9 @@ the search is asked five nights after it: it is found if a step is placed within
 Rates come with their exact 95 % intervals (Clopper and Pearson), as if series were independent, which neighbours are not;
 the last line has intervals from drawing whole tools with replacement.
 
-The constants of the rule are chosen on the series of one half of the tools (`TUNED_ON`: every other name in alphabetical
-order), and the rates that count are those of the other half. ``--tune`` chooses them anew: the rule of `GRID` that places the
-most planted steps among those that flag at most `MOST_FLAGGED` of the null series of the first half.
+The constants of the rule are chosen on the series of one half of the tools (every other name in alphabetical order), and the
+rates that count are those of the other half, of which the choice knows nothing. ``--tune`` chooses them anew, on each half for
+the other: the rule of `GRID` that places the most planted steps among those that flag at most `MOST_FLAGGED` of null series.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from reports.steps import AFTER, FEWEST_BEFORE, RULE, Rule, find_steps, steps_of
 UNCHANGED = ("0276272d0d", "52086398ff")
 GRID = tuple(
     Rule(least, noise, wander)
-    for least in (0.05, 0.06, 0.07)
-    for noise in (2.0, 2.5, 3.0)
+    for least in (0.06, 0.07, 0.08)
+    for noise in (1.5, 2.0, 2.5)
     for wander in (1.25, 1.5, 1.75, 2.0)
 )
 MOST_FLAGGED = 0.015
@@ -43,7 +43,7 @@ def tool(series: str) -> str:
 
 
 def halves(history: pd.DataFrame) -> tuple[set[str], set[str]]:
-    """The tools that constants are chosen on, and those that they are scored on."""
+    """Both halves of the tools."""
     names = sorted({tool(series) for series in history["series"].unique()})
     return set(names[::2]), set(names[1::2])
 
@@ -133,24 +133,38 @@ def main() -> None:
         f"{done - loaded:.1f} s; {int((~steps['common']).sum()):,} steps of single series, {int(steps['common'].sum()):,} on "
         f"common nights.\n"
     )
-    tuned_on, scored_on = halves(history)
-    rule = tune(of_tools(history, tuned_on), 1 + options.step / 100, options.seed) if options.tune else RULE
-    print(f"Rule: {rule}. Chosen on {', '.join(sorted(tuned_on))}; scored on {', '.join(sorted(scored_on))}.\n")
+    first, second = halves(history)
+    parts = {"first": of_tools(history, first), "second": of_tools(history, second)}
+    rules = dict.fromkeys(parts, RULE)
+    if options.tune:
+        rules = {half: tune(part, 1 + options.step / 100, options.seed) for half, part in parts.items()}
+    for half, tools in (("first", first), ("second", second)):
+        print(
+            f"The {half} half: {', '.join(sorted(tools))}." + (f" Chosen on it: {rules[half]}." if options.tune else "")
+        )
     print(
-        f"| tools | commit | what | nights | series | flagged | with common nights "
+        f"\n| scored on | constants | commit | what | nights | series | flagged | with common nights "
         f"| +{options.step:g} % seen | placed within a night |"
     )
-    print("|---|---|---|---:|---:|---:|---:|---:|---:|")
-    for half, tools in (("chosen on", tuned_on), ("held out", scored_on)):
-        # Another seed than the one that constants were chosen with plants the steps of the half that is held out.
-        seed = options.seed + (half == "held out")
-        found = outcomes(of_tools(history, tools), 1 + options.step / 100, seed, rule)
+    print("|---|---|---|---|---:|---:|---:|---:|---:|---:|")
+    whole = []
+    for half, other in (("second", "first"), ("first", "second")):
+        rule, name = rules[other], f"chosen on the {other}" if options.tune else "of the module"
+        # Steps are planted at other places than those that constants were chosen with.
+        found = outcomes(parts[half], 1 + options.step / 100, options.seed + 1, rule)
+        whole.append(found)
         what = found["series"].str.rsplit("/", n=1).str[-1]
         for (commit, word), part in found.groupby(["commit", what], sort=True):
-            print(f"| {half} | {commit} | {word} | {part['nights'].iloc[0]} {_rates(part)}", flush=True)
-        print(f"| {half} | both | both | {_rates(found)}", flush=True)
-        tools_only = f"{by_tools(found, 'flagged')} | | {by_tools(found, 'seen')} | {by_tools(found, 'placed')}"
-        print(f"| {half} | by tools | | | {len(tools)} tools | {tools_only} |", flush=True)
+            print(f"| {half} | {name} | {commit} | {word} | {part['nights'].iloc[0]} {_rates(part)}", flush=True)
+        _print_sums(half, name, found)
+    _print_sums("both", "chosen on the other" if options.tune else "of the module", pd.concat(whole, ignore_index=True))
+
+
+def _print_sums(half: str, name: str, found: pd.DataFrame) -> None:
+    print(f"| {half} | {name} | both | both | {_rates(found)}", flush=True)
+    tools_only = f"{by_tools(found, 'flagged')} | | {by_tools(found, 'seen')} | {by_tools(found, 'placed')}"
+    n = found["series"].map(tool).nunique()
+    print(f"| {half} | {name} | tools drawn | | | {n} tools | {tools_only} |", flush=True)
 
 
 def _rates(part: pd.DataFrame) -> str:

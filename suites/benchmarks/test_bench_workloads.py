@@ -75,7 +75,7 @@ def test_bench_workload(name: str, what: str, backend: str, benchmark: Benchmark
     row = TimingRow(
         run_id=run.run_id, workload=name, size=size, what=what, backend=engine.backend, backend_version=engine.version,
         mode=engine.mode, dtype=DTYPE, threads=THREADS, phase="steady", samples_seconds=(),
-        calls_per_sample=benchmark.stats.iterations,
+        calls_per_sample=benchmark.stats.iterations, asked_size=workload.sizes[0],
         check_error=max(before.error, after.error),
     )  # fmt: skip
     # The samples are pytest-benchmark's; of the other columns those that hold one sample each are empty.
