@@ -256,7 +256,7 @@ def sweep(
 
     anomalous = anomaly.enabled
     before, mode.enabled = mode.enabled, create_graph and not mode.inference
-    number = -1
+    node: Node | None = None
     try:
         with np.errstate(all="ignore"):
             for node in order:
@@ -264,16 +264,15 @@ def sweep(
                 if ct is None and not isinstance(node, JointNode):
                     continue
                 saved = node.saved
-                number = node.number
                 if saved is None or node._hooks is not None or anomalous:
                     if watched is None:
                         watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
                     watched.run(node, ct)
                     continue
-                if runs is not None and goals is not None:
-                    if node in goals:
+                if path is not None:
+                    if node in goals:  # type: ignore[operator]  # there are goals where there is a path
                         captured[node] = ct
-                    if node not in runs:
+                    if node not in runs:  # type: ignore[operator]
                         continue
                 for storage, version in node.versions:
                     if storage.version != version:
@@ -281,16 +280,19 @@ def sweep(
                 if create_graph:
                     saved = as_tensors(node, saved)
                 p, shapes = node.primitive, node.shapes
-                rules, variadic, add_into = p.rules, p.variadic, p.add_into
+                pulls, add_into = p.pulls, p.add_into
+                if p.variadic:
+                    pulls *= len(saved)
                 for i, end in enumerate(node.edges):
                     if end is None or (path is not None and end not in path):
                         continue
-                    rule, values = rules[0 if variadic else i].function, saved[i]
+                    values = saved[i]
                     if add_into is not None and end in ours:
                         add_into(pending[end], ct, *values)
                         continue
                     # A call with a star costs three times a plain one, and nearly every rule needs one value.
-                    part = rule(ct, values[0]) if len(values) == 1 else rule(ct, *values) if values else rule(ct)
+                    pull = pulls[i]
+                    part = pull(ct, values[0]) if len(values) == 1 else pull(ct, *values) if values else pull(ct)
                     if shapes is not None:
                         part = unbroadcast(part, shapes[i])
                     if end not in pending:
@@ -310,12 +312,12 @@ def sweep(
                 if node.frees and not retain:
                     node.saved = None
             # What is left are leaves.
-            number = -1
+            node = None
             for leaf in pending:
                 if leaf._hooks is not None and watched is None:
                     watched = Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
             if watched is not None:
-                watched.settle(number)
+                watched.settle(-1)
             else:
                 arrived, pending = pending, {}
                 for leaf, ct in arrived.items():
@@ -327,7 +329,8 @@ def sweep(
                         captured[leaf] = ct
     except BaseException:
         # As in PyTorch, the leaves whose gradients were complete have got them.
-        (watched or Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)).settle(number)
+        watched = watched or Pass(order, pending, captured, goals, runs, lone, accumulate, retain, create_graph)
+        watched.settle(-1 if node is None else node.number)
         raise
     finally:
         mode.enabled = before

@@ -776,14 +776,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     xs = list(tensors)
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    shapes = [x.array.shape for x in xs]
-    rank = len(shapes[0])
-    if rank and axis is None and type(dim) is int and -rank <= dim < rank and (0,) not in shapes:
-        place = dim % rank
-        around = (shapes[0][:place], shapes[0][place + 1 :])
-        if all(len(s) == rank and (s[:place], s[place + 1 :]) == around for s in shapes):
-            joined: Tensor = movement.cat(*xs, dim=place)
-            return joined
+    rank = xs[0].array.ndim
+    if axis is None and type(dim) is int and -rank <= dim < rank and all(x.array.ndim == rank for x in xs):
+        try:
+            joined: Tensor = movement.cat(*xs, dim=dim % rank)
+        except RuntimeError:
+            _refuse_to_join(xs, xs[0].array.shape, dim % rank)
+            raise
+        return joined
     # What is left is wrong, or has vectors of no elements.
     for i, x in enumerate(xs):
         if not x.array.ndim:
@@ -792,6 +792,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     place = axis_of(dim if axis is None else axis, len(first))
     nothing = tuple(0 if d == place else n for d, n in enumerate(first))
     xs = [reshape(x, nothing) if x.array.shape == (0,) else x for x in xs]
+    _refuse_to_join(xs, first, place)
+    out: Tensor = movement.cat(*xs, dim=place)
+    return out
+
+
+def _refuse_to_join(xs: Sequence[Tensor], first: tuple[int, ...], place: int) -> None:
+    """Raise if a tensor does not fit the first one, saying where."""
     for i, x in enumerate(xs):
         shape = x.array.shape
         if len(shape) != len(first):
@@ -802,8 +809,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
                     f"Sizes of tensors must match except in dimension {place}. Expected size {n} but got size {m} for "
                     f"tensor number {i} in the list."
                 )
-    out: Tensor = movement.cat(*xs, dim=place)
-    return out
 
 
 concat = concatenate = cat

@@ -94,6 +94,10 @@ class Primitive:
     node_name: str | Callable[[Node], str]
     add_into: Callable[..., None] | None
     recorders: dict[tuple[int, ...], Callable[..., Node]] = field(default_factory=dict, repr=False)  # see `recorder`
+    pulls: tuple[Callable[..., Any], ...] = field(init=False, repr=False)  # the functions of the rules, for the sweep
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pulls", tuple(rule.function for rule in self.rules))
 
     def rule(self, i: int) -> Rule:
         """Return the rule of argument `i`; a variadic primitive has one for all."""
@@ -314,7 +318,7 @@ def _kernel(p: Primitive) -> Callable[..., Any]:
 
 
 def _unary(p: Primitive) -> Callable[..., Any]:
-    body = _kernel(p)
+    body, recorders, recorded = _kernel(p), p.recorders, bool(p.rules)
 
     def op(x: Any) -> Any:
         if type(x) is not Tensor:
@@ -326,8 +330,8 @@ def _unary(p: Primitive) -> Callable[..., Any]:
             refresh(x)
         y = body(array)
         out = Tensor(y if type(y) is ndarray else asarray(y))
-        if x._requires_grad and mode.enabled and p.rules:
-            out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, None)
+        if x._requires_grad and recorded and mode.enabled:
+            out._node = (recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, None)
             out._requires_grad = True
         return out
 
@@ -336,7 +340,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
 
 def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return the op of an elementwise primitive of two arguments; `otherwise` takes what the fast path does not."""
-    body = _kernel(p)
+    body, recorders, recorded = _kernel(p), p.recorders, bool(p.rules)
     takes_numbers = p.name != "pow"  # whose rule asks whether the exponent is a number
 
     def op(a: Any, b: Any) -> Any:
@@ -364,9 +368,9 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
         except ValueError as error:
             raise _shape_error(p, [x, z], error) from error
         out = Tensor(y if type(y) is ndarray else asarray(y))
-        if (a._requires_grad or kind_b == WANTED) and mode.enabled and p.rules:
+        if (a._requires_grad or kind_b == WANTED) and recorded and mode.enabled:
             kinds = (WANTED if a._requires_grad else CONSTANT, kind_b)
-            out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, (a, b), (x, z), out, None)
+            out._node = (recorders.get(kinds) or recorder(p, kinds))(p, (a, b), (x, z), out, None)
             out._requires_grad = True
         return out
 
@@ -563,7 +567,8 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     # A number counts as saved, too: a node that kept one cannot run twice.
     words = f"Node(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
     if p.variadic:
-        words = f"(lambda shapes: {words})(tuple([a.shape for a in arrays]))"
+        shapes = "".join(f"arrays[{i}].shape, " for i in range(len(kinds)))
+        words = f"{words} if (shapes := ({shapes})) else None"
     made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
     return made
 
@@ -730,11 +735,13 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
         raise ValueError(f"rules: {name} has {len(p.rules)}, got {len(rules)}")
     before, add_into = p.rules, p.add_into
     object.__setattr__(p, "rules", tuple(_rule(f, p.arg_names) for f in rules))
+    p.__post_init__()
     object.__setattr__(p, "add_into", None)  # which would go past the rule
     p.recorders.clear()
     try:
         yield
     finally:
         object.__setattr__(p, "rules", before)
+        p.__post_init__()
         object.__setattr__(p, "add_into", add_into)
         p.recorders.clear()

@@ -106,7 +106,7 @@ def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> An
         start += shape[dim]
     piece = slice(start, start + shapes[i][dim])
     if type(ct) is np.ndarray:
-        return ct[(..., piece) + (slice(None),) * (ct.ndim - dim - 1)]
+        return ct[piece] if not dim else ct[(*(slice(None),) * dim, piece)]
     return getitem(ct, index=BasicIndex((*(slice(None),) * dim, piece, ...)))
 
 

@@ -180,9 +180,11 @@ def test_series_around_any_number_are_enclosed_or_undecided(name: str) -> None:
                 y = SERIES[name](x)
             except Undecidable:
                 continue
+            if type(y) is not SeriesArray:
+                continue  # isnan: a decision
             assert y.cells.size == 1
-            if constant.is_nan() and type(y) is SeriesArray and name not in ("detach", "sign"):
-                assert not y.cells.ravel()[0][0].is_finite()
+            if constant.is_nan() and name not in ("detach", "sign"):
+                assert not y.cells.ravel()[0][0].is_finite(), constant
 
 
 @given(data=st.data())
