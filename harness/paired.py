@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -19,7 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,9 @@ class _Run:
             for place in turns:
                 answer = self._ask(one, place, workers, "block", key=one.name, calls=one.calls)
                 wall, cpu, waited = (answer[k] / one.calls for k in ("wall", "cpu", "waited"))
+                if wall <= 0:  # the clock went back, or stood: the round has no ratio
+                    found[place].append(math.nan)
+                    continue
                 times = one.sides[place]
                 times.wall.append(wall)
                 times.cpu.append(cpu)
@@ -445,8 +449,8 @@ class _Run:
                 ratio=found.ratio, low=found.low, high=found.high, p=found.p, p_adjusted=p_adjusted,
                 threshold=threshold, smallest_effect=decision.smallest_effect,
                 control_ratio=control.ratio, control_low=control.low, control_high=control.high,
-                before_seconds=statistics.median(s for pair in one.pairs for s in pair.before),
-                after_seconds=statistics.median(s for pair in one.pairs for s in pair.after),
+                before_seconds=_median(s for pair in one.pairs for s in pair.before),
+                after_seconds=_median(s for pair in one.pairs for s in pair.after),
                 log_ratios=found.log_ratios, blocks=len(b.wall), clock="on core" if one.waiting_known else "wall",
                 counts=compare_counts(counts[0], counts[1], GATED),
                 counts_before=json.dumps(counts[0]), counts_after=json.dumps(counts[1]), asked_size=one.size,
@@ -476,6 +480,8 @@ class _Run:
         }  # fmt: skip
         counts: dict[str, Any] = _steady_counts(times.counts)
         yield TimingRow(phase="first_call", samples_seconds=tuple(times.first), **common)
+        if not times.wall:
+            return
         yield TimingRow(
             phase="steady", samples_seconds=tuple(times.wall), cpu_seconds=tuple(times.cpu),
             waited_seconds=tuple(times.waited) if one.waiting_known else (), rounds=tuple(times.rounds),
@@ -559,6 +565,12 @@ class _Process:
         self.process.wait()
         self.answers.close()
         self.errors.close()
+
+
+def _median(seconds: Iterable[float]) -> float:
+    """The median of those that are times; nan if there is none."""
+    found = [s for s in seconds if s > 0]
+    return statistics.median(found) if found else math.nan
 
 
 def _steady_counts(counts: Sequence[dict[str, int]]) -> dict[str, int]:

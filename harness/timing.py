@@ -172,6 +172,8 @@ def measure(
         thunk = entries[label].prepare()
         with (entries[label].stages or contextlib.nullcontext)() as stages:
             seconds, result, _ = _sample(thunk, 1, clock)
+        if seconds < 0:
+            raise _Refused(f"the clock went back by {-seconds:g} s during the first call")
         run = _Run(thunk, seconds, stages=stages or {})
         _judge(run, entries[label], result)
         run.calls = _calls_per_sample(thunk, block, clock)
@@ -181,6 +183,8 @@ def measure(
         run = runs[label]
         seconds, result, cpu = _sample(run.thunk, run.calls, clock)
         _judge(run, entries[label], result)
+        if seconds <= 0:  # the clock went back, or stood: that is no time, and the round has no sample of this one
+            return
         run.samples.append(seconds / run.calls)
         run.rounds.append(number)
         run.wall += seconds

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
@@ -51,24 +51,33 @@ SPREAD_OCTAVES: Final = 4.0  # what a quartile's byte spans: a factor of 16 from
 
 
 def write_dashboard(
-    source: str | os.PathLike[str] | Run | Sequence[Run] | Dataset, path: str | os.PathLike[str]
+    source: str | os.PathLike[str] | Run | Sequence[Run] | Dataset,
+    path: str | os.PathLike[str],
+    *,
+    tell: Callable[[str], None] = lambda reason: None,
 ) -> Path:
     """Write the dashboard of some runs, or of a history, and return its path; the file appears whole or not at all.
 
     Args:
         source: a folder, file or URL of rows, what was read from one, or whatever `reports.history.read_any` reads.
+        tell: called with a sentence for each file that cannot be read; the page says it, too.
 
     Raises:
         RecordError: nothing can be read, there are no times in it, or the page cannot be written.
     """
     if isinstance(source, str | os.PathLike):
         if is_history(source):
-            return _write(path, _of_history(read_any(source)))
+            found = read_any(source)
+            for reason in found.broken:
+                tell(reason)
+            return _write(path, _of_history(found))
         source = read_dataset(source)
     if isinstance(source, Run):
         source = [source]
     runs = source.runs if isinstance(source, Dataset) else tuple(source)
     broken = [str(error) for error in source.broken] if isinstance(source, Dataset) else []
+    for reason in broken:
+        tell(reason)
     points, wrong = series_points(runs), left_out(runs)
     if points.empty and not wrong and not any(run.comparisons for run in runs):
         raise RecordError("the runs hold no times and no comparisons; `adjudge bench` makes them")

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import bench, cli, pytest_plugin, verify
+from harness import bench, cli, pytest_plugin, records, verify
 from harness.defects import Defect, planted
 from harness.records import read_dataset
 
@@ -88,6 +89,23 @@ def test_verify_keeps_rows_and_ends_with_the_path_of_the_report(tmp_path: Path) 
     page = Path(result.stdout.splitlines()[-1].removeprefix("report: "))
     assert page == tmp_path / "report.html"
     assert run.info.run_id in page.read_text()
+
+
+def test_rows_that_the_disk_has_no_room_for_are_kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = records.to_parquet
+
+    def full(path: str, *rest: Any, **options: Any) -> None:
+        if str(path).startswith(str(tmp_path / "out")):
+            raise records.RecordError(f"{path}: cannot write: [Errno 28] No space left on device")
+        write(path, *rest, **options)
+
+    monkeypatch.setattr(records, "to_parquet", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    result = adjudge("verify", *QUICK, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "4 programs" in result.stdout and "No space left on device; the rows are in" in result.stderr
+    (folder,) = tmp_path.glob("adjudge-*")
+    assert read_dataset(folder).runs[0].verdicts and str(folder) in result.stderr
 
 
 def test_the_same_seed_gives_the_same_verdicts(tmp_path: Path) -> None:

@@ -273,6 +273,19 @@ def test_the_commands_add_compact_and_find(tmp_path: Path) -> None:
     assert adjudge("steps", tmp_path / "absent").exit_code == 2
 
 
+def test_points_of_a_wrong_clock_are_said(tmp_path: Path) -> None:
+    records.write_run(tmp_path / "runs", replace(INFO, started_utc="1970-01-01T00:00:00+00:00"), timings=[ROW])
+    assert "1 points are of before 2000 or of the future" in adjudge("add", tmp_path / "runs", "--to", tmp_path).stderr
+
+
+def test_a_hostile_name_begins_no_line_and_moves_no_cursor(tmp_path: Path) -> None:
+    table = frame(series=1).assign(series="a\n::error::x\x1b[2J")
+    table.loc[table["moment"] >= "2030-01-20", "seconds"] *= 2
+    append(tmp_path, table)
+    shown = adjudge("steps", tmp_path).stdout
+    assert "a\\n::error::x\\x1b[2J" in shown and "\x1b" not in shown
+
+
 # Measured on a real history
 
 

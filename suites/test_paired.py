@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness import cli, paired
+from harness.environment import describe_run
 from harness.paired import BrokenSide, Limits, PairedResult, Side, compare_sides, on_core
 from harness.records import ComparisonRow
 from harness.workloads import select
@@ -145,6 +146,36 @@ def test_a_spent_budget_is_said(plain: Path) -> None:
     result = compare(plain, plain, budget_seconds=1e-6)
     assert result.comparisons == ()
     assert [item.kind for item in result.left_out] == ["budget"]
+
+
+class JumpingWorker:
+    """Answers as a process whose clock goes back by an hour in one block."""
+
+    def __init__(self) -> None:
+        self.blocks = 0
+
+    def send(self, do: str, **words: Any) -> None:
+        self.blocks += 1
+
+    def receive(self) -> dict[str, Any]:
+        wall = -3600.0 if self.blocks == 4 else 1e-3 + 1e-6 * self.blocks
+        return {"wall": wall, "cpu": 1e-3, "waited": 0.0, "error": 0.0}
+
+
+def test_a_clock_that_goes_back_costs_its_round_alone() -> None:
+    (workload,) = select(["d2l_dot"])
+    one = paired._Series(workload, 10, "value", "reference", "float64")
+    limits = Limits(rounds=6)
+    run = paired._Run(Side("a", None), Side("b", None), [one], limits, 0, None, 1e9, lambda *_: None, "float64")
+    for number in range(5):
+        run._take_turns(number, one, (JumpingWorker(), JumpingWorker()), 1e9)  # type: ignore[arg-type]
+    for side in one.sides:
+        side.first, side.engine = [1e-3], ("reference", "eager", "1")
+    run.hashes = {"a": "", "b": ""}
+    result = run.result(describe_run(command="test"))
+    assert 0.99 < result.comparisons[0].ratio < 1.01 and 1e-3 < result.comparisons[0].before_seconds < 2e-3
+    steady = [row for row in result.timings if row.phase == "steady"]
+    assert [len(row.samples_seconds) for row in steady] == [55, 55]
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,44 @@ def test_sample_is_long_enough_for_the_clock() -> None:
     assert series.calls_per_sample * 1e-4 >= 0.0099
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 0.0])
+def test_a_clock_that_goes_back_or_stands_costs_its_sample_alone(jump: float) -> None:
+    now, first, calls = 0.0, 0, 0
+
+    def clock() -> float:
+        return now
+
+    def thunk() -> None:
+        nonlocal now, calls
+        calls += 1
+        now += jump if calls == first else 1e-3
+
+    quiet = run({"a": timed(thunk)}, clock=clock, rounds=5, deadline=1e9, last_deadline=1e9).series["a"]
+    first = calls - 1  # in the last round but one of an equal run
+    now, calls = 0.0, 0
+    series = run({"a": timed(thunk)}, clock=clock, rounds=5, deadline=1e9, last_deadline=1e9).series["a"]
+    assert len(quiet.samples_seconds) == 5 and quiet.calls_per_sample == 1
+    assert len(series.samples_seconds) == len(series.rounds) == len(series.cpu_seconds) == 4
+    assert min(series.samples_seconds) > 0
+
+
+def test_a_clock_that_goes_back_in_the_first_call_is_said() -> None:
+    readings = iter([*range(100_000), 50])
+    last = 0
+
+    def clock() -> float:
+        nonlocal last
+        last = next(readings, last + 1)
+        return float(last)
+
+    def thunk() -> None:
+        for _ in readings:  # to the last one, which is smaller
+            if _ == 99_999:
+                return
+
+    assert "the clock went back" in run({"a": timed(thunk)}, clock=clock).refused["a"]
+
+
 def test_deadline_ends_after_the_least_rounds() -> None:
     assert len(run({"a": timed(lambda: 1)}, rounds=50, deadline=0.0).series["a"].rounds) == 5
     assert len(run({"a": timed(lambda: 1)}, rounds=50, last_deadline=0.0).series["a"].rounds) == 1

@@ -9,7 +9,7 @@ import click
 from harness.cli.comparisons import comparison_code, export_comparison, keep_comparison, load_gate, tell_expired
 from harness.cli.exports import EXPORTS
 from harness.cli.options import EPILOG, GATE, OUT, Failed, names
-from harness.cli.output import check_out, command_line
+from harness.cli.output import check_out, command_line, printable
 
 __all__ = ["compare"]
 
@@ -55,7 +55,7 @@ def compare(
     limits = {name: gate.threshold(name) for file in before for name in file.benchmarks}
     rows, left_out = compare_files(before, after, run_id=info.run_id, threshold=limits)
     for line in left_out:
-        click.echo(f"left out: {line}", err=True)
+        click.echo(f"left out: {printable(line)}", err=True)
     result = PairedResult(info, gate.accept(rows), (), ())
     keep_comparison(out, result)
     tell_expired(gate)

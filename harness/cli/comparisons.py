@@ -9,7 +9,7 @@ import click
 
 from harness.cli.exports import export_runs
 from harness.cli.options import AGREE, DISAGREE, INCONCLUSIVE, INTERRUPTED, Failed
-from harness.cli.output import write_rows
+from harness.cli.output import printable, write_rows
 
 if TYPE_CHECKING:
     from harness.gate import Gate
@@ -42,7 +42,7 @@ def keep_comparison(out: str, result: PairedResult) -> None:
     paths = write_rows(out, Run(result.info, timings=result.timings, comparisons=result.comparisons))
     order = ("slower", "faster", "cannot tell", "no change")
     for row in sorted(result.comparisons, key=lambda row: order.index(row.verdict)):
-        click.echo(describe(row))
+        click.echo(printable(describe(row)))
     counts = ", ".join(f"{n} {v}" for v in order if (n := sum(row.verdict == v for row in result.comparisons)))
     click.echo(f"{len(result.comparisons)} series: {counts or 'nothing was compared'}")
     if result.comparisons:
@@ -74,7 +74,7 @@ def comparison_code(result: PairedResult, fail_on: tuple[str, ...]) -> int:
         return INTERRUPTED
     found = failures(result.comparisons, fail_on)
     for line in found:
-        click.echo(f"failed: {line}", err=True)
+        click.echo(f"failed: {printable(line)}", err=True)
     if found or any(item.kind == "refused" for item in result.left_out):
         return DISAGREE
     return AGREE if result.comparisons else INCONCLUSIVE

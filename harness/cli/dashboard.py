@@ -18,12 +18,13 @@ __all__ = ["dashboard"]
 def dashboard(*, source: str, out: str | None) -> None:
     """Make one interactive HTML page of the times of many runs: filters, history, changes, export.
 
-    RUNS is a folder of rows, a Parquet file, or a URL such as s3://bucket/runs. The page needs no network; its address
-    holds all filters.
+    RUNS is a folder of rows, a Parquet file, a URL such as s3://bucket/runs, or a history: a dataset, GradBench's table, a
+    JSON file of pytest-benchmark. The page needs no network; its address holds all filters.
 
     \b
-    Example:
+    Examples:
       adjudge dashboard runs/
+      adjudge dashboard s3://bucket/history --out history.html
     """
     require_reports("a dashboard")
     from harness.records import RecordError
@@ -31,7 +32,11 @@ def dashboard(*, source: str, out: str | None) -> None:
 
     path = page_path(source) if out is None else Path(out)
     try:
-        made = write_dashboard(source, path.with_name("dashboard.html") if out is None else path)
+        made = write_dashboard(source, path.with_name("dashboard.html") if out is None else path, tell=_tell)
     except RecordError as error:
         raise Failed(str(error)) from error
     click.echo(f"dashboard: {made}")
+
+
+def _tell(broken: str) -> None:
+    click.echo(f"left out: {broken}", err=True)

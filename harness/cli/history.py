@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from harness.cli.exports import EXPORTS, export_steps
 from harness.cli.options import AGREE, DISAGREE, Failed
-from harness.cli.output import require_reports
+from harness.cli.output import printable, require_reports
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,10 @@ def add_points(*, sources: tuple[str, ...], to: str) -> None:
 
     for source in sources:
         frame, _ = _points(source)
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        odd = int(((frame["moment"] < "2000") | (frame["moment"] > tomorrow)).sum())
+        if odd:
+            click.echo(f"{source}: {odd:,} points are of before 2000 or of the future: was a clock wrong?", err=True)
         try:
             path = append(to, frame)
         except RecordError as error:
@@ -91,7 +96,8 @@ def find_steps(*, source: str, out: str | None, since: str | None, most: int, fa
         click.echo(f"{night}: {n:,} series stepped together (a machine or a tool, more likely than each on its own)")
     for line in own.head(most).to_dict("records"):
         place = f"{line['moment']} ({line['revision_before'] or '?'} -> {line['revision'] or '?'})"
-        click.echo(f"{100 * line['change']:+.1f} %  {line['series']}  {place}  {line['conditions']}".rstrip())
+        text = f"{100 * line['change']:+.1f} %  {line['series']}  {place}  {line['conditions']}"
+        click.echo(printable(text.rstrip()))
     if len(own) > most:
         click.echo(f"and {len(own) - most:,} more" + ("" if out else ": --out writes them all"))
     click.echo(RATES)

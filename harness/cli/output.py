@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
+import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ __all__ = [
     "make_report",
     "newest",
     "page_path",
+    "printable",
     "require_reports",
     "write_page",
     "write_rows",
@@ -35,6 +37,11 @@ _REPORT_COMMAND = 'pip install "adjudge[reports]"'
 def command_line() -> str:
     """The command as it was typed."""
     return " ".join(["adjudge", *sys.argv[1:]])
+
+
+def printable(text: str) -> str:
+    """The text in one line: a name out of a file must not move the cursor, nor begin a line that a runner obeys."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def check_out(out: str) -> None:
@@ -74,22 +81,38 @@ def write_rows(out: str, run: Run) -> tuple[str, ...]:
             coverage=run.coverage or None,
         )  # fmt: skip
     except RecordError as error:
-        raise Failed(str(error)) from None
+        raise Failed(f"{error}; {_elsewhere(run)}") from None
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def keep(out: str, run: Run) -> None:
-    """Write the rows, then print the summary."""
-    paths = write_rows(out, run)
-    if _lacking():
-        click.echo(f"{run.info.programs:,} programs, {len(run.verdicts):,} verdicts, {len(run.timings):,} timings")
-    elif paths and (run.verdicts or run.timings):
-        from reports import print_summary
+def _elsewhere(run: Run) -> str:
+    """Keep rows that cannot be written where they should in the system's folder of temporary files; say what came of it."""
+    from harness.records import RecordError, write_run
 
-        print_summary(run)
-    for path in paths:
-        click.echo(f"rows: {path}")
+    folder = tempfile.mkdtemp(prefix="adjudge-")
+    kinds = {kind: rows for kind in ("verdicts", "timings", "comparisons") if (rows := getattr(run, kind))}
+    try:
+        write_run(folder, run.info, **kinds)
+    except RecordError as error:
+        return f"nor can they be kept elsewhere: {error}"
+    return f"the rows are in {folder} instead"
+
+
+def keep(out: str, run: Run) -> None:
+    """Write the rows and print the summary; it is printed, too, if they cannot be written."""
+    paths: tuple[str, ...] = ()
+    try:
+        paths = write_rows(out, run)
+    finally:
+        if _lacking():
+            click.echo(f"{run.info.programs:,} programs, {len(run.verdicts):,} verdicts, {len(run.timings):,} timings")
+        elif run.verdicts or run.timings:
+            from reports import print_summary
+
+            print_summary(run)
+        for path in paths:
+            click.echo(f"rows: {path}")
 
 
 def make_report(out: str) -> None:
