@@ -141,6 +141,13 @@ class Subject(Protocol):
         """Ask forward mode for tangents, which stand as `values`; none if forward mode is not promised."""
         ...
 
+    def transposed(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
+    ) -> Outcome:
+        """Ask for J d as the derivative of <J'u, d> by the cotangents u, which stands as `values`: the backward pulled
+        back; none if no second backward is promised."""
+        ...
+
     def batched(self, stacks: Sequence[Array], cotangents: Sequence[Array | None]) -> Outcome:
         """Ask for values and gradients of all points in a stack at once; none if batching is not promised."""
         ...

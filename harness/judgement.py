@@ -31,13 +31,18 @@ __all__ = [
     "compare_arrays",
     "is_rounding",
     "is_steady",
+    "is_symmetric",
     "is_worth_telling",
     "judge",
     "judge_against_estimates",
     "judge_between",
     "judge_estimates",
+    "judge_same",
     "judge_scaling",
+    "judge_sharply",
+    "judge_twin",
     "judge_zero",
+    "room_for_rounding",
     "same_bits",
     "settle",
 ]
@@ -662,14 +667,20 @@ def judge_zero(claim: str, outcome: Outcome) -> Verdict:
 
 
 def judge_against_estimates(
-    claim: str, grads: Sequence[Array | None], estimates: Sequence[Array], errors: Sequence[Array]
+    claim: str,
+    grads: Sequence[Array | None],
+    estimates: Sequence[Array],
+    errors: Sequence[Array],
+    *,
+    sharply: bool = False,
 ) -> Verdict:
     """Judge gradients by estimates that carry their errors, where nothing is proved.
 
     An estimate whose error is more than ROUGH of the gradient decides nothing; the others do where the gradient is
-    farther off than SURE times the error, and than KERNEL times the largest: values and gradient come from kernels of whose
-    accuracy nothing is known.
+    farther off than SURE times the error, and, unless `sharply`, than KERNEL times the largest: values and gradient come
+    from kernels of whose accuracy nothing is known.
     """
+    floor = 0.0 if sharply else KERNEL
     ratios: list[float] = []
     reasons: dict[str, int] = {}
     worst: Element | None = None
@@ -680,7 +691,7 @@ def judge_against_estimates(
         scale = max(scale, float(np.abs(got[np.isfinite(got)]).max(initial=0.0)))
         for at in np.ndindex(*estimate.shape):
             elements += 1
-            room = max(float(error[at]), KERNEL * scale / SURE)
+            room = max(float(error[at]), floor * scale / SURE)
             gap = abs(float(got[at]) - float(estimate[at]))
             if not math.isfinite(room) or not math.isfinite(float(estimate[at])):
                 reasons["no estimate"] = reasons.get("no estimate", 0) + 1
@@ -713,3 +724,100 @@ def judge_against_estimates(
 ROUGH = 2.0**-6
 SURE = 8.0
 KERNEL = 2.0**-26
+
+
+def room_for_rounding(magnitude: float, unit: float) -> float:
+    """How far off rounding to a unit in the last place may leave a sum of terms of this magnitude: ROUNDED of them."""
+    return ROUNDED * unit * magnitude
+
+
+def is_symmetric(x: Array) -> bool:
+    """Tell whether an array holds matrices of more than one row that are symmetric to within rounding."""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2] or x.shape[-1] < 2 or x.dtype.name not in UNITS:
+        return False
+    gap = float(np.abs(np.subtract(x, x.swapaxes(-1, -2))).max(initial=0.0))
+    return gap <= room_for_rounding(float(np.abs(x).max(initial=0.0)), UNITS[x.dtype.name])
+
+
+def judge_same(claim: str, one: Sequence[Array | None], other: Sequence[Array | None]) -> Verdict:
+    """Judge gradients that were asked for in two ways, which may have gone through other kernels; None is zeros."""
+    both = [(g, h) for g, h in zip(one, other, strict=True) if g is not None or h is not None]
+    first: list[Array] = [np.zeros_like(h) if g is None and h is not None else np.asarray(g) for g, h in both]
+    return judge_against_estimates(claim, [h for _, h in both], first, [np.zeros(g.shape) for g in first])
+
+
+def judge_sharply(
+    claim: str, got: Array, estimates: Array, errors: Array, magnitudes: Sequence[float], unit: float
+) -> Verdict:
+    """Judge slopes of a gradient by estimates that are nearly as good as the arithmetic.
+
+    Args:
+        claim: what was asked.
+        got: one slope <gradient, direction> a direction.
+        estimates: the same by other means.
+        errors: how far off those may be.
+        magnitudes: the sum of the magnitudes of what each slope is a sum of.
+        unit: one in the last place of the least precise numbers on the way.
+
+    Returns:
+        A disagreement on "derivative" where `judge_against_estimates` disagrees; on "accuracy" where the gradient keeps
+        half of the digits, but loses more of the others than is worth telling.
+    """
+    rooms = np.maximum(errors, [room_for_rounding(m, unit) / SURE for m in magnitudes])
+    verdict = judge_against_estimates(claim, [got], [estimates], [rooms])
+    if verdict.kind != "agree":
+        return verdict
+    sharp = judge_against_estimates(claim, [got], [estimates], [rooms], sharply=True)
+    if sharp.kind == "disagree" and is_worth_telling(sharp):
+        return replace(sharp, aspect="accuracy")
+    return verdict
+
+
+def judge_twin(
+    claim: str, narrow: Sequence[Sequence[Array]], wide: Sequence[Sequence[Array]], largest: float, dtype: str
+) -> Verdict:
+    """Judge numbers of a narrow dtype by those that the same function gives in float64, at several points close together.
+
+    Rounding errs to one side at one point and to the other at the next; what is wrong errs alike at all. So an element
+    disagrees if its middle error exceeds SURE times the spread of its errors, and what rounding may leave of the largest
+    number on the way.
+
+    Args:
+        claim: what was asked.
+        narrow: for each point the arrays in the narrow dtype.
+        wide: for each point the same arrays in float64.
+        largest: the largest magnitude on the way.
+        dtype: the narrow dtype.
+    """
+    ratios: list[float] = []
+    reasons: dict[str, int] = {}
+    worst: Element | None = None
+    elements = 0
+    for k, (lows, highs) in enumerate(zip(zip(*narrow, strict=True), zip(*wide, strict=True), strict=True)):
+        low, high = (np.array([np.asarray(x, np.float64) for x in side]) for side in (lows, highs))
+        with np.errstate(all="ignore"):
+            errors = low - high
+            middle: Array = np.median(errors, axis=0)
+            spread: Array = errors.max(axis=0) - errors.min(axis=0)
+        scale = float(np.abs(high[np.isfinite(high)]).max(initial=0.0))
+        for at in np.ndindex(*middle.shape):
+            elements += 1
+            gap = abs(float(middle[at]))
+            room = SURE * float(spread[at]) + room_for_rounding(max(largest, scale), UNITS[dtype])
+            if not (math.isfinite(gap) and math.isfinite(room)):
+                reasons["not finite"] = reasons.get("not finite", 0) + 1
+            elif room > RESOLUTION * scale and gap > 0:
+                reasons["estimate too rough"] = reasons.get("estimate too rough", 0) + 1
+            else:
+                ratio = 0.0 if gap == 0 else gap / room
+                if ratio > 1 and (worst is None or ratio > max(ratios)):
+                    worst = Element(k, at, float(low[(0, *at)]), float(high[(0, *at)]), room)
+                ratios.append(ratio)
+    undecided = sum(reasons.values())
+    common = max(reasons, key=lambda r: reasons[r]) if reasons else "" if elements else "nothing to compare"
+    kind: Kind = "disagree" if worst is not None else "agree" if ratios else "inconclusive"
+    if worst is not None:
+        where = f"element {worst.index} of array {worst.array}"
+        common = f"{where} is {worst.got!r} in {dtype}, {worst.true!r} +/- {worst.bound:.2g} in float64"
+    owner = "framework" if worst is not None else ""
+    return Verdict(kind, claim, "derivative", common, owner, elements, undecided, tuple(ratios), worst, reasons)

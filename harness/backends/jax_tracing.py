@@ -237,6 +237,28 @@ class JaxSubject:
                 return Outcome()
             return Outcome(failure=Failure(type(error).__name__, str(error)))
 
+    def transposed(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
+    ) -> Outcome:
+        """`jax.vjp` of the pull back."""
+        picked = [k for k, c in enumerate(cotangents) if c is not None]
+        forward = self._forward(arrays)
+
+        def twice(moving: Sequence[Any], seeds: Sequence[Any], along: Sequence[Any]) -> Any:
+            outputs, pull = jax.vjp(lambda *xs: [forward(*xs)[k] for k in picked], *moving)
+            cts = [s.astype(y.dtype) for s, y in zip(seeds, outputs, strict=True)]
+            return jax.vjp(pull, cts)[1](tuple(along))[0]
+
+        try:
+            with jax.enable_x64(True):
+                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+                seeds = [jnp.asarray(cotangents[k]) for k in picked]
+                along = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
+                found = dict(zip(picked, map(_numpy, jax.jit(twice)(moving, seeds, along)), strict=True))
+        except Exception:  # what refuses a second backward did not promise it
+            return Outcome()
+        return Outcome(tuple(found.get(k, np.zeros(0)) for k in range(len(cotangents))))
+
     def batched(self, stacks: Sequence[Array], cotangents: Sequence[Array | None]) -> Outcome:
         """`jax.vmap` over `jax.vjp`."""
         picked = [k for k, c in enumerate(cotangents) if c is not None]

@@ -97,11 +97,7 @@ class ReferenceSubject:
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
-                inputs = [reference_impl.Tensor(same_layout(x)) for x in arrays]
-                for x, w in zip(inputs, flags, strict=True):
-                    if w:
-                        x.requires_grad_()
-                outputs = _tensors(self._call(inputs))
+                inputs, outputs = self._forward(arrays, flags)
                 live = tuple(bool(y.requires_grad) for y in outputs)
                 values = tuple(np.array(y.array) for y in outputs)
                 mutated = [
@@ -154,10 +150,13 @@ class ReferenceSubject:
 
     def _leaves(self, arrays: Sequence[Array]) -> tuple[list[Any], list[Any]]:
         """Outputs of a recorded forward, and the leaves whose gradients are wanted."""
-        inputs = [
-            reference_impl.Tensor(same_layout(x)).requires_grad_(w) for x, w in zip(arrays, self.wanted, strict=True)
-        ]
-        return _tensors(self._call(inputs)), [x for x, w in zip(inputs, self.wanted, strict=True) if w]
+        inputs, outputs = self._forward(arrays, self.wanted)
+        return outputs, [x for x, w in zip(inputs, self.wanted, strict=True) if w]
+
+    def _forward(self, arrays: Sequence[Array], wanted: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+        """New leaves, and what the function returns for them."""
+        inputs = [reference_impl.Tensor(same_layout(x)).requires_grad_(w) for x, w in zip(arrays, wanted, strict=True)]
+        return inputs, _tensors(self._call(inputs))
 
     def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
         """Backward through backward of <cotangents, f> + sum(f * f) / 2."""
@@ -193,6 +192,39 @@ class ReferenceSubject:
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
         """The tape has no forward mode."""
         return Outcome()
+
+    def transposed(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
+    ) -> Outcome:
+        """Backward through backward, to the cotangents."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                outputs, leaves = self._leaves(arrays)
+                seeds = [None if c is None else reference_impl.Tensor(np.array(c)).requires_grad_() for c in cotangents]
+                pairs = [(y, c) for y, c in zip(outputs, seeds, strict=True) if c is not None and y.requires_grad]
+                if not pairs:
+                    return Outcome()
+                roots, cts = (list(side) for side in zip(*pairs, strict=True))
+                grads = reference_impl.autograd.grad(roots, leaves, cts, create_graph=True, allow_unused=True)
+                if any(g is not None and not g.requires_grad for g in grads):
+                    return Outcome()  # no second backward is promised
+                slope = _summed(
+                    (g * reference_impl.Tensor(np.array(d))).sum()
+                    for g, d in zip(grads, directions, strict=True)
+                    if g is not None
+                )
+                if slope is None:
+                    return Outcome()
+                slope.backward()  # not `grad`: see `hvp`
+        except RuntimeError as error:
+            if "once_differentiable" in str(error):
+                return Outcome()
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        except Exception as error:  # as in `run`
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        found = [None if c is None or c.grad is None else np.array(c.grad.array) for c in seeds]
+        return Outcome(tuple(np.zeros(y.array.shape) if t is None else t for t, y in zip(found, outputs, strict=True)))
 
     def batched(self, stacks: Sequence[Array], cotangents: Sequence[Array | None]) -> Outcome:
         """The tape has no batching."""

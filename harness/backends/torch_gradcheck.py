@@ -69,6 +69,7 @@ def gradcheck(
     if not check_backward_ad:
         raise ValueError("check_backward_ad is False: the gradient is what is judged")
     claims = ["linearity", "zero cotangent", "repeatability", "needs_input_grad"]
+    claims += ["finite differences", "complex step", "adjoint identity", "float64 twin"]
     claims += ["undefined cotangents"] * check_undefined_grad + ["shape and dtype"] * check_grad_dtypes
     claims += ["batched"] * (check_batched_grad or check_batched_forward_grad) + ["forward mode"] * check_forward_ad
     return _ended(_asked(func, inputs, claims), raise_exception)

@@ -351,6 +351,38 @@ class TorchSubject:
             return Outcome(failure=Failure(type(error).__name__, str(error)))
         return Outcome(tangents)
 
+    def transposed(
+        self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
+    ) -> Outcome:
+        """Backward through backward, to the cotangents."""
+        inputs = self._inputs(arrays, self.wanted)
+        leaves = [x for x, w in zip(inputs, self.wanted, strict=True) if w]
+        seeds = [None if c is None else same_layout(c).requires_grad_() for c in cotangents]
+        try:
+            with _quiet():
+                outputs = self._outputs(self._call(inputs))
+                pairs = [(y, c) for y, c in zip(outputs, seeds, strict=True) if c is not None and y.requires_grad]
+                if not pairs:
+                    return Outcome()
+                roots, cts = zip(*pairs, strict=True)
+                grads = torch.autograd.grad(roots, leaves, cts, create_graph=True, allow_unused=True)
+                if any(g is not None and not g.requires_grad for g in grads):
+                    return Outcome()  # computed where autograd does not look: no second backward is promised
+                parts = [(g * same_layout(d)).sum() for g, d in zip(grads, directions, strict=True) if g is not None]
+                if not parts:
+                    return Outcome()
+                slope: Any = torch.stack(parts).sum()
+                slope.backward()  # not `grad`: see `hvp`
+        except RuntimeError as error:
+            if _unpromised(error):
+                return Outcome()
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        except Exception as error:  # as in `run`
+            return Outcome(failure=Failure(type(error).__name__, str(error)))
+        found = [None if c is None else c.grad for c in seeds]
+        zeros = [np.zeros(tuple(y.shape)) for y in outputs]
+        return Outcome(tuple(z if t is None else _numpy(t) for t, z in zip(found, zeros, strict=True)))
+
     def batched(self, stacks: Sequence[Array], cotangents: Sequence[Array | None]) -> Outcome:
         """`torch.func.vmap` over `torch.func.vjp`."""
         inputs = [torch.from_numpy(np.array(x)) for x in stacks]
@@ -404,7 +436,7 @@ class TorchSubject:
             for place in self.cells:
                 stack.enter_context(place.put(next(given)))
             state = torch.random.get_rng_state()
-            torch.manual_seed(_SEED)
+            torch.default_generator.manual_seed(_SEED)  # `torch.manual_seed` formats a traceback for other devices
             try:
                 return self.fn(*args, **kwargs)
             finally:

@@ -52,15 +52,23 @@ class Check:
         with within(self.call_seconds):
             return self.subject.run(arrays, cotangents, **how)
 
+    def values(self, arrays: Sequence[Array]) -> Outcome:
+        """Ask for the values of the function whose derivative is meant: the spec of a surrogate, else the judged one."""
+        subject, given = (self.source, self.for_source(arrays)) if self.surrogate else (self.subject, arrays)
+        with within(self.call_seconds):
+            return subject.run(given, None).outcome
+
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Record the forward whose derivative is meant: that of the function, or of what stands for it."""
-        given = arrays
-        if self.source is not self.subject and len(self.source.arrays) != len(arrays):
-            given = list(arrays[: self.subject.arguments]) + list(
-                widened(self.source.arrays[self.source.arguments :], self.dtype)
-            )
         with within(self.call_seconds):
-            return self.source.trace(given)
+            return self.source.trace(self.for_source(arrays))
+
+    def for_source(self, arrays: Sequence[Array]) -> Sequence[Array]:
+        """The arrays that the source takes: arguments from here, parameters of its own."""
+        if self.source is self.subject or len(self.source.arrays) == len(arrays):
+            return arrays
+        own = widened(self.source.arrays[self.source.arguments :], self.dtype)
+        return [*arrays[: self.subject.arguments], *own]
 
     def late(self) -> bool:
         """The time is up: nothing further is begun."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from harness.checking.around import ask_around, smooth_point
 from harness.checking.asking import Check, OutOfTime, failure_of
 from harness.checking.certified import CERTIFIED
-from harness.checking.claims import EXACT
+from harness.checking.claims import EXACT, ask_claims
+from harness.checking.evidence import PORTFOLIO
 from harness.checking.example import find_rounding, prepare, whole_example
 from harness.checking.portfolio import portfolio
 from harness.checking.report import Claim, Report
@@ -43,7 +44,7 @@ def _claims(check: Check) -> list[Claim]:
     base = Point("the example", widened(check.subject.arrays, check.dtype), promised=True)
     try:
         first = see(check, base)
-        find_rounding(check, first)
+        find_rounding(check, widened(base.arrays, check.dtype), first.case.cotangents)
         if check.rounding != check.dtype:
             first = see(check, base, cotangents=first.case.cotangents)
     except (Untraceable, Refused) as reason:
@@ -67,16 +68,8 @@ def _claims(check: Check) -> list[Claim]:
     if vjp.wrong:
         return claims
     smooth = smooth_point(check, first)
-    for name, ask in {**EXACT, **CERTIFIED}.items():
-        if check.only is not None and name not in check.only:
-            continue
-        if check.late():
-            check.notes.append(f"out of time before the claim {name}")
-            break
-        claim = ask(check, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
-        if claim is not None:
-            claims.append(claim)
-    return claims
+    table = {**EXACT, **CERTIFIED, **PORTFOLIO}
+    return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
 
 
 def _value_claim(check: Check, tally: Tally) -> Claim:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from harness.cases import Array
 from harness.checking.asking import Check, failure_of
 from harness.checking.estimates import judge_by_quotients
 from harness.checking.report import Claim
-from harness.checking.seeing import Seen
 from harness.gradient_points import halved, widened
 from harness.judgement import UNITS, agree_exactly
 
@@ -116,9 +117,9 @@ def whole_example(check: Check) -> str:
     return f"at the whole example: {verdict.reason}"
 
 
-def find_rounding(check: Check, first: Seen) -> None:
+def find_rounding(check: Check, arrays: Sequence[Array], cotangents: Sequence[Array | None]) -> None:
     """Ask once for the least precise float type on the way."""
-    answer = check.run(widened(first.point.arrays, check.dtype), first.case.cotangents, watched=True)
+    answer = check.run(arrays, cotangents, watched=True)
     if answer.outcome.failure is None and UNITS[answer.dtype] > UNITS[check.dtype]:
         check.rounding = answer.dtype
         check.notes.append(f"an argument of {check.dtype} is computed with in {answer.dtype}")

@@ -8,14 +8,17 @@ import numpy as np
 
 from harness.cases import Array
 from harness.checking.asking import Check, failure_of
-from harness.checking.claims import exact_claims
-from harness.checking.estimates import is_symmetric, judge_by_quotients
+from harness.checking.claims import EXACT, ask_claims
+from harness.checking.estimates import judge_by_quotients
+from harness.checking.evidence import PORTFOLIO
+from harness.checking.example import find_rounding
 from harness.checking.report import Claim
 from harness.checking.seeing import Refused, must_answer
 from harness.checking.settling import inconclusive
 from harness.checking.tally import Tally
 from harness.frontends import Answer
 from harness.gradient_points import Point, draw, nearby, widened
+from harness.judgement import is_symmetric
 
 __all__ = ["portfolio"]
 
@@ -50,6 +53,7 @@ def portfolio(check: Check, base: Point, reason: str) -> list[Claim]:
             continue
         if first is None:
             first = (point, answer, cts)
+            find_rounding(check, arrays, cts)
         verdict, seen_digits = judge_by_quotients(check, arrays, answer, cts)
         if verdict.kind == "disagree":  # which element?
             found, _ = judge_by_quotients(check, arrays, answer, cts, elementwise=True)
@@ -72,7 +76,9 @@ def portfolio(check: Check, base: Point, reason: str) -> list[Claim]:
         claim = replace(claim, text=f"{text}which are good to {digits:.0f} digits there", proved=False)
     claims = [replace(claim, proved=False)]
     if first is not None and claim.verdict != "wrong":
-        claims += exact_claims(check, *first)
+        table = {**EXACT, **PORTFOLIO}
+        del table["finite differences"]  # which the gradient was just judged by
+        claims += ask_claims(check, table, *first, None)
     return claims
 
 

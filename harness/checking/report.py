@@ -10,7 +10,7 @@ from harness.gradient_points import Point
 
 __all__ = ["CheckFailed", "Claim", "Report", "Undecided", "Witness", "Word", "WrongGradient"]
 
-Word = Literal["right", "wrong", "digits lost", "inconclusive", "not promised"]
+Word = Literal["right", "wrong", "digits lost", "inconclusive", "not promised", "not applicable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Claim:
         name: "value", "vjp", "linearity", ...
         verdict: "right": proved right at these points to within the bound, or for an opaque function right as far as
             estimates tell. "digits lost": the rule is right, the digits are not. "not promised": the framework refuses,
-            aloud.
+            aloud. "not applicable": the question has no meaning for the function; the text says why.
         text: the figures, or what is wrong, or why nothing was decided.
         witness: a point that shows it, if it is wrong.
         proved: the verdict rests on a certificate, not on estimates.
