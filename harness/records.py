@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 __all__ = [
+    "ANSWERS",
     "CHANGES",
     "COUNTS",
     "LEFT_OUT",
@@ -37,6 +38,7 @@ __all__ = [
     "ComparisonRow",
     "CoverageRow",
     "Dataset",
+    "PowerRow",
     "RecordError",
     "Run",
     "RunInfo",
@@ -61,6 +63,7 @@ VERDICTS = ("agree", "disagree", "inconclusive", "unsupported")
 OWNERS = ("", "reference", "harness", "bound", "framework")
 PHASES = ("import", "first_call", "trace", "compile", "steady")
 CHANGES = ("slower", "faster", "no change", "cannot tell")
+ANSWERS = ("complains", "passes", "undecided")
 COUNTS = ("same", "more", "fewer", "other", "not counted")
 
 LEFT_OUT = ("kind", "workload", "size", "asked_size", "what", "backend", "dtype", "reason")
@@ -312,6 +315,43 @@ class CoverageRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PowerRow:
+    """What one checker of gradients said of one function with a planted defect, or of the same function without it.
+
+    Raises:
+        ValueError: `answer` is not in its list.
+    """
+
+    schema_version: int = _column("version of this schema", default=SCHEMA_VERSION, since=3)
+    run_id: str = _column("the run that asked", since=3)
+    defect: str = _column("the defect in words", since=3)
+    op: str = _column("the op whose gradient is wrong", since=3)
+    argument: int = _column("position of the argument whose gradient is wrong", since=3)
+    kind: str = _column("what is wrong; see harness/defects/declared.py", since=3)
+    group: str = _column("what it is counted among: no-op, sign, scale, ...", since=3)
+    size: float = _column("of a factor 1 + size; 0 otherwise", unit="1", default=0.0, since=3)
+    where: str = _column('where it shows: "everywhere", "float32", "size 1", ...', default="everywhere", since=3)
+    structural: bool = _column("wrong in kind, or grossly, rather than by a factor near 1", since=3)
+    planted: bool = _column("false for the function with the right gradient", since=3)
+    form: str = _column("what the function is: op(xs), op(x) x, ...", since=3)
+    dtype: str = _column("dtype of the example", since=3)
+    engine: str = _column("framework that the function is written in", since=3)
+    checker: str = _column("who was asked", since=3)
+    answer: str = _column('"complains", "passes" or "undecided"', since=3)
+    detail: str = _column("what it said", default="", since=3)
+    seconds: float = _column("time of the answer", unit="s", since=3)
+    bounds: float = _column(
+        "size of a factor in bounds of the element that shows it best; nan if none",
+        unit="1",
+        default=float("nan"),
+        since=3,
+    )
+
+    def __post_init__(self) -> None:
+        _check_choice("answer", self.answer, ANSWERS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
     """What is true of a whole run: how it was started, on which machine, how far it came.
 
@@ -360,8 +400,8 @@ class RunInfo:
             raise ValueError(f"run_id is {self.run_id!r}: use 1 to 100 letters, digits, dots, dashes, underscores")
 
 
-Row = VerdictRow | TimingRow | ComparisonRow | CoverageRow
-RowType = type[VerdictRow] | type[TimingRow] | type[ComparisonRow] | type[CoverageRow]
+Row = VerdictRow | TimingRow | ComparisonRow | CoverageRow | PowerRow
+RowType = type[VerdictRow] | type[TimingRow] | type[ComparisonRow] | type[CoverageRow] | type[PowerRow]
 T = TypeVar("T")
 
 
@@ -382,6 +422,7 @@ class Run(NamedTuple):
     timings: tuple[TimingRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
     coverage: tuple[CoverageRow, ...] = ()
+    power: tuple[PowerRow, ...] = ()
 
 
 class Dataset(NamedTuple):
@@ -424,6 +465,7 @@ def write_run(
     timings: Sequence[TimingRow] | None = None,
     comparisons: Sequence[ComparisonRow] | None = None,
     coverage: Sequence[CoverageRow] | None = None,
+    power: Sequence[PowerRow] | None = None,
 ) -> tuple[str, ...]:
     """Write the run's rows, one file for each row type that is not None; return the paths.
 
@@ -435,6 +477,7 @@ def write_run(
         "timings": timings,
         "comparisons": comparisons,
         "coverage": coverage,
+        "power": power,
     }
     for stem, rows in given.items():
         row_type = _STEMS[stem]
@@ -528,6 +571,7 @@ def _join_runs(a: Run, b: Run) -> Run:
         a.timings + b.timings,
         a.comparisons + b.comparisons,
         a.coverage + b.coverage,
+        a.power + b.power,
     )
 
 
@@ -551,6 +595,7 @@ _STEMS: dict[str, RowType] = {
     "timings": TimingRow,
     "comparisons": ComparisonRow,
     "coverage": CoverageRow,
+    "power": PowerRow,
 }
 
 

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from harness.records import VERDICTS, CoverageRow, Dataset, RecordError, Run, RunInfo, read_dataset
 from reports import figures, tables
+from reports.power import power_table
 from reports.summary import headline, percent, seconds, totals
 
 __all__ = ["render", "write_report"]
@@ -37,6 +38,7 @@ _STATES = {
     "disagree": ("✗", "Disagreements"),
     "inconclusive": ("?", "Nothing compared"),
     "timed": ("◷", "Timings only"),
+    "asked": ("◷", "Power of checkers only"),
 }
 
 
@@ -97,10 +99,15 @@ def render(runs: Sequence[Run], *, broken: Sequence[str] = ()) -> str:
     timed = [run for run in runs if run.timings]
     timings = tables.timing_frame(timed[-1].timings if timed else ())
     total = totals(runs, verdicts)
+    asked = [run for run in runs if run.power]
     numbers = figures.series_numbers([*verdicts["label"], *timings["label"]])
-    state = _state(total.rows, total.elements, total.found, total.waived)
+    state = (
+        "asked"
+        if asked and not total.rows and not timed
+        else _state(total.rows, total.elements, total.found, total.waived)
+    )
     return _environment().get_template("page.html").render(
-        headline=headline(total),
+        headline=f"{len(asked[-1].power):,} answers of checkers of gradients" if state == "asked" else headline(total),
         state=state,
         sign=_STATES[state][0],
         state_text=_STATES[state][1],
@@ -114,6 +121,7 @@ def render(runs: Sequence[Run], *, broken: Sequence[str] = ()) -> str:
         drawn=_drawn_part([row for run in runs for row in run.coverage]),
         timings=_timing_part(timings, timed[-1].info, numbers) if timed else None,
         timed_runs=len(timed),
+        power=_power_part(asked[-1]) if asked else None,
         factor=FACTOR,
         limits=(figures.LOWEST, figures.HIGHEST),
         now=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -131,6 +139,17 @@ def _environment() -> Environment:
     )
     environment.filters |= {"count": lambda n: f"{n:,}", "percent": percent, "seconds": seconds, "figure": _number}
     return environment
+
+
+def _power_part(run: Run) -> dict[str, Any]:
+    table = power_table(run.power)
+    lines = [
+        {"name": name.strip("*"), "sum": name.startswith("**"), "n": n, "shares": shares, "alarm": alarm}
+        for alarm, part in ((False, table.lines), (True, table.alarms))
+        for name, n, shares in part
+    ]
+    times = [f"{1e3 * s:.3g} ms" for s in table.seconds]
+    return {"run_id": run.info.run_id, "machine": _machine(run.info), "table": table, "lines": lines, "times": times}
 
 
 def _state(rows: int, elements: int, found: int, waived: int) -> str:

@@ -13,7 +13,7 @@ import traceback
 
 import click
 
-from harness.cli import bench, compare, dashboard, doctor, explain, export, history, ops, report, run, verify
+from harness.cli import bench, compare, dashboard, doctor, explain, export, history, ops, power, report, run, verify
 from harness.cli.options import BROKEN, INTERRUPTED
 
 __all__ = ["cli", "main"]
@@ -27,6 +27,7 @@ _COMMANDS = (
     export.export,
     history.history,
     ops.ops,
+    power.power,
     report.report,
     run.run,
     verify.verify,

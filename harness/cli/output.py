@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_out",
     "command_line",
+    "has_reports",
     "keep",
     "make_report",
     "newest",
@@ -62,6 +63,11 @@ def require_reports(what: str) -> None:
         raise Failed(f"{what} needs {', '.join(lacking)}, which is not installed: {_REPORT_COMMAND}")
 
 
+def has_reports() -> bool:
+    """Whether everything is there that tables and pages are made with."""
+    return not _lacking()
+
+
 def _lacking() -> list[str]:
     return [name for name in _REPORT_PACKAGES if importlib.util.find_spec(name) is None]
 
@@ -78,7 +84,7 @@ def write_rows(out: str, run: Run) -> tuple[str, ...]:
         timings = run.timings if run.timings or (run.info.left_out and not run.comparisons) else None
         return write_run(
             out, run.info, verdicts=run.verdicts or None, timings=timings, comparisons=run.comparisons or None,
-            coverage=run.coverage or None,
+            coverage=run.coverage or None, power=run.power or None,
         )  # fmt: skip
     except RecordError as error:
         raise Failed(f"{error}; {_elsewhere(run)}") from None
@@ -149,7 +155,7 @@ def page_path(source: str) -> Path:
 
 def newest(runs: Sequence[Run]) -> list[Run]:
     """The newest run with verdicts, the newest with timings and the newest with comparisons; all if there is none."""
-    kinds = ("verdicts", "timings", "comparisons")
+    kinds = ("verdicts", "timings", "comparisons", "power")
     chosen = {run.info.run_id: run for kind in kinds for run in [r for r in runs if getattr(r, kind)][-1:]}
     return list(chosen.values()) or list(runs)
 
@@ -160,11 +166,11 @@ def _latest(source: str) -> list[Run]:
 
     folder = Path(source)
     if folder.is_dir():
-        stems = ("verdicts", "timings")
+        stems = ("verdicts", "timings", "power")
         runs = [_first_readable(sorted(folder.glob(f"{stem}-*.parquet"), reverse=True)) for stem in stems]
     else:
         found = read_dataset(source).runs
-        runs = [[r for r in found if r.verdicts][-1:], [r for r in found if r.timings][-1:]]
+        runs = [[r for r in found if getattr(r, kind)][-1:] for kind in ("verdicts", "timings", "power")]
     chosen = {run.info.run_id: run for newest in runs for run in newest}
     if folder.is_dir():
         for run_id, run in chosen.items():

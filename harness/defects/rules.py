@@ -141,8 +141,10 @@ def can_be_planted(defect: Defect) -> bool:
             return "dim" in rule.needs and p.kind in (REDUCTION, MOVEMENT)
         case "missing sum":
             return defect.op == "expand" or (p.kind == ELEMENTWISE and len(p.arg_names) > 1)
-        case "wrong value" | "stale copy" | "second order":
+        case "wrong value" | "stale copy":
             return bool(rule.values)
+        case "second order":
+            return bool(rule.values) and not defect.size
         case "wrong argument":
             return len(p.rules) > 1 and defect.op not in _SYMMETRIC
         case "dropped term":

@@ -39,6 +39,7 @@ ONLY_IN = {
         "harness/strategies.py",
         "harness/session_strategies.py",
         "harness/verify.py",
+        "harness/power.py",
         "harness/shrinking.py",
         "harness/gradient_strategies.py",
         "harness/pytest_plugin.py",
