@@ -587,8 +587,8 @@ def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_g
 def is_steady(gots: NDArray[Any], trues: NDArray[Any], rooms: NDArray[Any], dtype: str, largest: float) -> bool:
     """Tell whether one gradient is wrong in the same way at several points, which rounding, erratic as it is, never is.
 
-    Either all elements at all points are off by one factor, to within their bounds, a factor that is more than STEADY
-    bounds from 1; or the worst element is off to one side at all points, by more than any rounding on the way.
+    Either all elements at all points are off by one factor, to within their bounds, and several by more than STEADY bounds;
+    or one element is off to one side at all points, by more than any rounding on the way.
 
     Args:
         gots, trues, rooms: what came, the truth and the bound; one row a point, one column an element.
@@ -605,10 +605,11 @@ def is_steady(gots: NDArray[Any], trues: NDArray[Any], rooms: NDArray[Any], dtyp
         wide = rooms + unit * np.abs(trues)  # the factor itself is rounded
         ends = np.stack([(errors - wide) / trues, (errors + wide) / trues])[:, usable]
         low, high = ends.min(axis=0).max(), ends.max(axis=0).min()
-        least = STEADY * max(float(np.median((rooms / np.abs(trues))[usable])), unit)
+        least = low if low > 0 else -high if high < 0 else 0.0
+        clear = least > STEADY * unit and (least * np.abs(trues) > STEADY * rooms)[usable].sum() >= STEADY_POINTS
         # Digits that are lost altogether leave a factor, too: 0.
         told = sizes[usable].max() > 4 * unit * largest or max(-low, high) < 1 / STEADY
-        if told and low <= high and (low > least or high < -least):
+        if told and low <= high and clear:
             return True
         k = int(np.argmax(np.where(usable.all(axis=0), sizes.min(axis=0), -1.0)))
         one, size = errors[:, k], sizes[:, k]
