@@ -50,6 +50,7 @@ class Traced:
         dtype: the float type of least precision on the way.
         largest: the largest magnitude on the way.
         random: a random number generator was asked.
+        operators: the framework's operators on the way whose results depend on the leaves, sorted.
     """
 
     program: Program
@@ -58,6 +59,7 @@ class Traced:
     dtype: str = "float64"
     largest: float = 0.0
     random: bool = False
+    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,6 +368,7 @@ class Builder:
         dtype: str = "float64",
         largest: float = 0.0,
         random: bool = False,
+        operators: Sequence[str] = (),
     ) -> Traced:
         """Finish: number the slots, leave out what no output needs."""
         needed = {id(n) for n in outputs}
@@ -390,7 +393,7 @@ class Builder:
         program = Program(specs, tuple(instrs), tuple(place[id(n)] for n in outputs))
         values = tuple(n.value for n in constants.values() if n.value is not None)
         flags = tuple(live) if live is not None else tuple(n.moving for n in outputs)
-        return Traced(program, values, flags, dtype, largest, random)
+        return Traced(program, values, flags, dtype, largest, random, tuple(sorted(operators)))
 
 
 def _plain(value: Any) -> Param:

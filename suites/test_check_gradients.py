@@ -207,10 +207,27 @@ def test_opaque_function_on_the_reference_is_estimated() -> None:
     assert not report["vjp"].proved
 
 
-def test_defect_of_block_diag_is_found() -> None:
-    """A defect of PyTorch; see the findings. If this fails, it may have been mended."""
+def test_digits_of_complex_numbers_of_32_bits_are_known() -> None:
     import torch
 
-    x = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    report = check_gradients(lambda y: torch.block_diag(torch.zeros(0, dtype=y.dtype), y), x, raises=False)
-    assert report["vjp"].verdict == "wrong"
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            return ct * (1 + 1e-4)
+
+    x = torch.linspace(0.1, 1.0, 5, dtype=torch.float64)
+    report = check_gradients(lambda y: torch.view_as_real(y.to(torch.complex64)), x, raises=False)
+    assert report["vjp"].verdict == "right", str(report)
+    with pytest.raises(WrongGradient):
+        check_gradients(lambda y: torch.view_as_real(Steep.apply(y).to(torch.complex64)), x)
+
+
+def test_gradient_without_memory_behind_it_is_read() -> None:
+    import torch
+
+    report = check_gradients(torch.sgn, torch.tensor([0.5, -2.0], dtype=torch.float64), around=False)
+    assert report["vjp"].verdict == "right"

@@ -126,3 +126,19 @@ def test_function_is_held_against_another_framework() -> None:
     assert check_gradients(torch.sin, x, against=jnp.sin, around=False).verdict == "right"
     with pytest.raises(WrongGradient):
         check_gradients(torch.sin, x, against=jnp.cos, around=False)
+
+
+def test_a_reshape_of_permuted_axes_is_recorded() -> None:
+    import jax.numpy as jnp
+
+    report = check_gradients(jnp.column_stack, jnp.asarray(X), around=False, only=[])
+    assert report["vjp"].proved, str(report)
+
+
+def test_rounding_of_an_opaque_function_op_by_op_is_no_other_answer() -> None:
+    import jax.numpy as jnp
+
+    a = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (3, 3)) + 3 * np.eye(3))
+    eigenvalues = lambda x: jnp.stack([jnp.linalg.eigvals(x).real, jnp.linalg.eigvals(x).imag])
+    report = check_gradients(eigenvalues, a, around=False, only=["repeatability"], raises=False)
+    assert report["repeatability"].verdict == "right", str(report)

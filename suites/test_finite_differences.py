@@ -254,3 +254,12 @@ def test_estimates_are_judged_against_the_certificate() -> None:
         assert verdict.kind != "disagree", f"{verdict.reason}\n{program}"
         compared += len(verdict.ratios)
     assert compared > 100
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_jumps_within_the_steps_are_no_slope(slope: float) -> None:
+    # Quotients over a jump double as the step halves; two entries of the table may agree by accident.
+    stairs = lambda t: (slope * math.sin(t) + math.floor(20 * t + 2.5) * 2.1 + 0.3 * math.floor(33 * t + 0.3), 3.0)
+    estimate = derivative(stairs)
+    assert estimate.error < 1e-9
+    assert abs(estimate.value - slope) <= estimate.error

@@ -89,7 +89,9 @@ class JaxSubject:
             raise Untraceable("the function returns no array")
         nodes = [walk.node(o) for o in outputs]
         live = [n.kind == "float" for n in nodes]
-        return walk.builder.traced(nodes, live=live, dtype=walk.least, largest=walk.largest)
+        return walk.builder.traced(
+            nodes, live=live, dtype=walk.least, largest=walk.largest, operators=tuple(walk.operators)
+        )
 
     def run(
         self,
@@ -372,9 +374,11 @@ _UNARY = {
     "lgamma": "lgamma",
     "digamma": "digamma",
     "square": "square",
+    "bessel_i0e": "i0e",
+    "bessel_i1e": "i1e",
 }
 _BINARY = {"add": "add", "add_any": "add", "sub": "sub", "mul": "mul", "div": "div", "max": "maximum", "min": "minimum"}
-_BINARY |= {"pow": "pow", "atan2": "atan2"}
+_BINARY |= {"pow": "pow", "atan2": "atan2", "rem": "fmod"}
 _CONSTANT = {"floor", "ceil", "round", "sign", "argmax", "argmin", "is_finite", "nextafter", "clz", "population_count"}
 _MOVES = {
     "broadcast_in_dim",
@@ -393,7 +397,15 @@ _MOVES = {
     "squeeze",
     "tile",
 }
-_LINEAR = {"scatter-add", "scatter_add", "conv_general_dilated", "reduce_window_sum", "cumsum", "fft_none"}
+_LINEAR = {
+    "scatter-add",
+    "scatter_add",
+    "scatter-sub",
+    "conv_general_dilated",
+    "reduce_window_sum",
+    "cumsum",
+    "fft_none",
+}
 _SAME = {
     "stop_gradient_none",
     "optimization_barrier",
@@ -413,6 +425,8 @@ class _Walk:
         self.writing = writing
         self.least = "float64"
         self.largest = 0.0
+        self.operators: set[str] = set()
+        self.cuts: set[Node | None] = set()  # what stop_gradient returned
 
     def node(self, pair: Pair) -> Node:
         node, value = pair
@@ -460,18 +474,25 @@ class _Walk:
             return self.loop(params, args)
         if name == "scan":
             return self.scan(params, args)
+        if name == "custom_linear_solve":
+            return self.solved(eqn, params, args)
         values = self.bound(eqn, [v for _, v in args])
         if all(node is None or not node.moving for node, _ in args) or name in _CONSTANT:
             return [(None, v) for v in values]
         if not self.writing:
             moving = next(n for n, _ in args if n is not None)
             return [(moving if _is_float(v) else None, v) for v in values]
+        if name == "lu" and args[0][0] in self.cuts:
+            return [(None, v) for v in values]  # what a solver factorises; where a gradient flows it solves for it anew
+        if any(jnp.issubdtype(jnp.asarray(v).dtype, jnp.complexfloating) for v in values):
+            raise Untraceable("complex numbers")
         if not any(_is_float(v) for v in values):
             return [(None, v) for v in values]
         nodes = self.written(eqn, name, params, args, values)
         for node, v in zip(nodes, values, strict=True):
             if node is not None and node.shape != tuple(v.shape):
                 raise Untraceable(f"the primitive {name} gives shape {v.shape}, its row {node.shape}")
+        self.operators.add(name)
         return list(zip(nodes, values, strict=True))
 
     def bound(self, eqn: Any, values: Sequence[Any]) -> list[Any]:
@@ -498,7 +519,9 @@ class _Walk:
     ) -> list[Node | None]:
         b = self.builder
         if name == "stop_gradient":
-            return [b.emit("detach", self.node(a)) for a in args]
+            nodes = [b.emit("detach", self.node(a)) for a in args]
+            self.cuts.update(nodes)
+            return list(nodes)
         if name in _SAME:
             return [self.node(a) for a in args]
         if name in _UNARY and _UNARY[name] in OPS:
@@ -520,7 +543,7 @@ class _Walk:
         if name == "exp2":
             return [b.emit("exp", b.emit("mul", self.node(args[0]), math.log(2.0)))]
         if name == "reshape":
-            return [b.shaped(self.node(args[0]), params["new_sizes"])]
+            return [b.shaped(self.arranged(self.node(args[0]), params["dimensions"]), params["new_sizes"])]
         if name == "transpose":
             return [b.emit("permute", self.node(args[0]), dims=tuple(params["permutation"]))]
         if name == "broadcast_in_dim":
@@ -533,8 +556,27 @@ class _Walk:
             return [self.contracted(self.node(args[0]), self.node(args[1]), params)]
         if name == "sort":
             return self.sorted(params, args)
-        if name in ("cummax", "cummin"):
-            return [self.picked(args[0], values[0])]
+        if name in ("cummax", "cummin") and not params["reverse"]:
+            return [b.emit(name, self.node(args[0]), dim=params["axis"])]
+        if name == "cumlogsumexp" and not params["reverse"]:
+            return [self.running(self.node(args[0]), params["axis"])]
+        if name == "cbrt":
+            x = self.node(args[0])
+            size = b.emit("pow", b.emit("abs", x), 1.0 / 3.0)
+            return [b.emit("mul", b.constant(np.sign(np.asarray(args[0][1]))), size)]
+        if name == "stack":
+            return [b.emit("stack", *[b.floats(self.node(a)) for a in args], dim=params["axis"])]
+        if name == "unstack":
+            x = self.node(args[0])
+            return [b.moved([x], np.take(_places(x), k, axis=params["axis"])) for k in range(len(values))]
+        if name in ("top_k", "approx_top_k"):
+            x = self.node(args[0])
+            axis = params["axis"] if name == "top_k" else params["reduction_dimension"]
+            return [b.moved([x], np.take_along_axis(_places(x), np.asarray(values[1]), axis=axis)), None]
+        if name == "psum" and all(isinstance(a, int) for a in params["axes"]) and params["axis_index_groups"] is None:
+            return [self.reduced("reduce_sum", self.node(a), params["axes"]) for a in args]
+        if name == "conv_general_dilated" and all(node is not None and node.moving for node, _ in args):
+            return [self.convolved(self.node(args[0]), self.node(args[1]), params)]
         if name in _MOVES:
             return self.moves(eqn, args, values)
         if name in _LINEAR:
@@ -601,8 +643,12 @@ class _Walk:
         right = b.shaped(right, (*batch, inner, math.prod(outer_y)))
         return b.shaped(b.emit("matmul", left, right), (*batch, *outer_x, *outer_y))
 
-    def arranged(self, x: Node, dims: Sequence[int]) -> Node:
-        return x if list(dims) == list(range(len(dims))) else self.builder.emit("permute", x, dims=tuple(dims))
+    def arranged(self, x: Node, dims: Sequence[int] | None) -> Node:
+        return (
+            x
+            if dims is None or list(dims) == list(range(len(dims)))
+            else self.builder.emit("permute", x, dims=tuple(dims))
+        )
 
     def sorted(self, params: Any, args: Sequence[Pair]) -> list[Node | None]:
         """What moves follows the places that the keys give."""
@@ -617,8 +663,60 @@ class _Walk:
         order = np.asarray(keys[-1])
         return [None if node is None else self.builder.moved([node], order) for node, _ in args]
 
-    def picked(self, pair: Pair, value: Any) -> Node:
-        raise Untraceable("a running maximum")
+    def running(self, x: Node, axis: int) -> Node:
+        """A running logarithm of a sum of exponentials, as one of each beginning."""
+        b = self.builder
+        begins = [b.moved([x], np.take(_places(x), range(k + 1), axis=axis)) for k in range(x.shape[axis])]
+        return b.emit("stack", *[b.emit("logsumexp", y, dim=axis) for y in begins], dim=axis)
+
+    def convolved(self, x: Node, kernel: Node, params: Any) -> Node:
+        """A convolution as one product of matrices over its windows."""
+        if params["batch_group_count"] != 1:
+            raise Untraceable("a convolution over groups of the batch")
+        b, groups = self.builder, params["feature_group_count"]
+        x_dims, kernel_dims, out_dims = params["dimension_numbers"]
+        kernel = self.arranged(kernel, kernel_dims)
+        places = _places(x).transpose(x_dims)
+        # Places from 1 on: the padding of the windows is 0.
+        windows = jax.lax.conv_general_dilated_patches(
+            jnp.asarray(places + 1, dtype=jnp.float64),
+            kernel.shape[2:],
+            params["window_strides"],
+            params["padding"],
+            lhs_dilation=params["lhs_dilation"],
+            rhs_dilation=params["rhs_dilation"],
+        )
+        index = np.asarray(windows).astype(np.int64) - 1
+        batch, _, *sizes = index.shape
+        index = np.where(index < 0, places.size, index).reshape(batch, groups, -1, math.prod(sizes)).swapaxes(2, 3)
+        columns = b.moved([x, b.constant(np.zeros(1))], index)
+        outer = kernel.shape[0]
+        matrix = b.shaped(kernel, (groups, outer // groups, math.prod(kernel.shape[1:])))
+        product = b.emit("matmul", columns, b.emit("transpose", matrix, dim0=1, dim1=2))
+        y = b.shaped(b.emit("transpose", product, dim0=2, dim1=3), (batch, outer, *sizes))
+        return self.arranged(y, tuple(int(d) for d in np.argsort(out_dims)))
+
+    def solved(self, eqn: Any, params: Any, args: Sequence[Pair]) -> list[Pair]:
+        """A linear solve, whatever it is solved with: its operator on unit vectors gives the matrix."""
+        values = self.bound(eqn, [v for _, v in args])
+        lengths, operator = params["const_lengths"], params["jaxprs"].matvec
+        sides = args[sum(lengths) :]
+        if all(node is None or not node.moving for node, _ in args):
+            return [(None, v) for v in values]
+        n = math.prod(np.shape(sides[0][1]))
+        if len(sides) != 1 or n > 64 or not self.writing:
+            raise Untraceable(f"a linear solve of {len(sides)} right sides, {n} elements")
+        b, shape = self.builder, np.shape(sides[0][1])
+        kept = args[: lengths.matvec]
+        columns = []
+        for k in range(n):
+            unit = jnp.asarray(np.eye(n)[k].reshape(shape), dtype=jnp.asarray(sides[0][1]).dtype)
+            image = self.run(operator.jaxpr, operator.consts, [*kept, (None, unit)])[0]
+            columns.append(b.flat(self.node(image)))
+        side = b.shaped(self.node(sides[0]), (n, 1))
+        x = b.emit("solve", b.emit("stack", *columns, dim=1), side)
+        self.operators.add(eqn.primitive.name)
+        return [(b.shaped(x, shape), values[0])]
 
     def moves(self, eqn: Any, args: Sequence[Pair], values: Sequence[Any]) -> list[Node | None]:
         """Run the primitive on the places of elements to see where they go."""
@@ -729,6 +827,10 @@ def _in_bounds(eqn: Any, values: Sequence[Any]) -> None:
             raise Untraceable("an index beyond its axis")
 
 
+def _places(x: Node) -> Any:
+    return np.arange(math.prod(x.shape)).reshape(x.shape)
+
+
 def _dot(params: Any, x: Any, y: Any) -> Any:
     (cx, cy), (bx, by) = params["dimension_numbers"]
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -803,7 +905,7 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "clamp": lambda p, low, x, high: np.minimum(np.maximum(x, low), high),
     "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
     "broadcast_in_dim": _spread,
-    "reshape": lambda p, x: x.reshape(p["new_sizes"]),
+    "reshape": lambda p, x: (x if p["dimensions"] is None else x.transpose(p["dimensions"])).reshape(p["new_sizes"]),
     "squeeze": lambda p, x: np.squeeze(x, tuple(p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
     "transpose": lambda p, x: np.transpose(x, p["permutation"]),

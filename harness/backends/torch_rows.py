@@ -18,7 +18,7 @@ import torch
 from harness.frontends import Builder, Node, Untraceable
 from harness.inference import OPS
 
-__all__ = ["CONSTANT", "MOVES", "PICKS", "ROWS", "SAME", "plain"]
+__all__ = ["CONSTANT", "LINEAR", "MOVES", "PICKS", "ROWS", "SAME", "plain"]
 
 Row = Callable[..., Any]
 
@@ -39,17 +39,25 @@ MOVES = frozenset(
 # What these return has derivative zero and does not change near the point, or does not depend on the values at all.
 CONSTANT = frozenset(
     """
-    all any argmax argmin argsort bernoulli bitwise_and bitwise_not bitwise_or bucketize ceil count_nonzero empty_like eq
+    all angle any argmax argmin argsort bernoulli bitwise_and bitwise_not bitwise_or bucketize ceil count_nonzero empty_like eq
     equal floor floor_divide full_like ge gt heaviside histc isfinite isin isinf isnan le logical_and logical_not
     logical_or logical_xor lt multinomial ne new_empty new_empty_strided new_full new_ones new_zeros nonzero ones_like
     rand_like randn_like round searchsorted sgn sign signbit trunc zeros_like
     """.split()
 )
 
+# What these return is linear in the one tensor that moves: run on unit vectors they tell the matrix.
+LINEAR = frozenset(
+    """
+    avg_pool2d avg_pool3d _embedding_bag segment_reduce _upsample_bicubic2d_aa _upsample_bilinear2d_aa
+    """.split()
+)
+
 # Rows of these need the results, too: which elements were picked.
 PICKS = frozenset(
     """
-    adaptive_max_pool2d cummax cummin kthvalue max.dim max_pool2d_with_indices median min.dim mode nanmedian sort topk
+    adaptive_max_pool2d cummax cummin fractional_max_pool2d fractional_max_pool3d kthvalue max.dim
+    max_pool2d_with_indices median min.dim mode nanmedian sort topk
     """.split()
 )
 
@@ -93,6 +101,7 @@ def plain(b: Builder, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) ->
 
 
 SAME = {"arctan": "atan", "arctan2": "atan2", "absolute": "abs", "negative": "neg", "clip": "clamp"}
+SAME |= {f"special_{name}": name for name in ("erfcx", "i0e", "i1", "i1e", "log_ndtr")}
 
 
 def _number(b: Builder, x: Node) -> Node:
@@ -498,10 +507,18 @@ def _convolution(
 ) -> Node:
     """Write a convolution as one product of matrices over its windows."""
     if transposed:
-        raise Untraceable("a transposed convolution")
+        if any(p - d * (k - 1) > 0 for p, d, k in zip(padding, dilation, weight.shape[2:], strict=True)):
+            raise Untraceable("a transposed convolution that cuts off elements")
+        x, weight = _between_zeros(b, x, stride, output_padding), _turned(b, weight, groups)
+        padding = [d * (k - 1) - p for p, d, k in zip(padding, dilation, weight.shape[2:], strict=True)]
+        more = tuple(output_padding)
+        stride = [1] * len(padding)
+    else:
+        more = (0,) * len(padding)
     batch, out, kernel = x.shape[0], weight.shape[0], weight.shape[2:]
     n = math.prod(x.shape)
-    padded = np.pad(_places(x), [(0, 0), (0, 0), *[(p, p) for p in padding]], constant_values=n)
+    sides = [(p, p + m) for p, m in zip(padding, more, strict=True)]
+    padded = np.pad(_places(x), [(0, 0), (0, 0), *sides], constant_values=n)
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=tuple(range(2, padded.ndim)))
     steps = tuple(slice(None, None, s) for s in stride)
@@ -517,10 +534,35 @@ def _convolution(
     return y if bias is None else b.emit("add", y, b.shaped(bias, (out, *[1] * rank)))
 
 
-@row("max_pool2d_with_indices.default", "adaptive_max_pool2d.default")
+def _between_zeros(b: Builder, x: Node, stride: Sequence[int], output_padding: Sequence[int]) -> Node:
+    """x with stride - 1 zeros between neighbours: what a transposed convolution slides over."""
+    places = np.full(
+        [*x.shape[:2], *[s * (n - 1) + 1 for n, s in zip(x.shape[2:], stride, strict=True)]], math.prod(x.shape)
+    )
+    places[(slice(None), slice(None), *[slice(None, None, s) for s in stride])] = _places(x)
+    return b.moved([x, b.constant(np.zeros(1))], places)
+
+
+def _turned(b: Builder, weight: Node, groups: int) -> Node:
+    """The kernels of a transposed convolution as those of a plain one: in and out exchanged, each axis reversed."""
+    inner, outer, *kernel = weight.shape
+    places = _places(weight).reshape(groups, inner // groups, outer, *kernel).swapaxes(1, 2)
+    places = np.flip(places, tuple(range(3, places.ndim))).reshape(groups * outer, inner // groups, *kernel)
+    return b.moved([weight], places)
+
+
+@row("max_pool2d_with_indices.default", "adaptive_max_pool2d.default", "fractional_max_pool2d.default")
 def _max_pool(b: Builder, results: Sequence[Any], x: Node, *rest: Any, **more: Any) -> Node:
-    index = results[1].numpy()
-    lead = x.shape[:-2]
+    return _pooled(b, results[1].numpy(), x, 2)
+
+
+@row("fractional_max_pool3d.default")
+def _max_pool_3d(b: Builder, results: Sequence[Any], x: Node, *rest: Any, **more: Any) -> Node:
+    return _pooled(b, results[1].numpy(), x, 3)
+
+
+def _pooled(b: Builder, index: Any, x: Node, rank: int) -> Node:
+    lead = x.shape[:-rank]
     planes = _places(x).reshape(*lead, -1)
     picked = np.take_along_axis(planes, index.reshape(*lead, -1), axis=-1)
     return b.moved([x], picked.reshape(index.shape))
@@ -568,6 +610,110 @@ def _silu(b: Builder, x: Node) -> Node:
 def _mse_loss(b: Builder, x: Node, y: Node, reduction: int = 1) -> Node:
     loss = b.emit("square", b.emit("sub", x, y))
     return loss if reduction == 0 else b.emit("mean" if reduction == 1 else "sum", loss)
+
+
+@row("linalg_cholesky_ex.default")
+def _cholesky(b: Builder, a: Node, upper: bool = False, check_errors: bool = False) -> tuple[Node, None]:
+    return b.emit("cholesky", a, upper=upper), None
+
+
+@row("triangular_solve.default")
+def _triangular_solve(
+    b: Builder, y: Node, a: Node, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple[Node, Node]:
+    if unitriangular:
+        raise Untraceable("a triangular solve with ones on the diagonal")
+    kept = b.emit("triu" if upper else "tril", a)
+    if not transpose:
+        return b.emit("solve_triangular", kept, y, upper=upper), a
+    turned = b.emit("transpose", kept, dim0=-2, dim1=-1)
+    return b.emit("solve_triangular", turned, y, upper=not upper), a
+
+
+@row("linalg_lu_solve.default")
+def _lu_solve(b: Builder, factors: Node, pivots: Node, y: Node, left: bool = True, adjoint: bool = False) -> Node:
+    if not left or adjoint:
+        raise Untraceable("a solve from the right, or with the transposed")
+    # The pivots count from 1 and are integers of 32 bits.
+    numbers = _tensor(pivots).to(torch.int32)
+    swaps = torch.lu_unpack(torch.zeros(factors.shape, dtype=torch.float64), numbers, unpack_data=False)[0].mT.numpy()
+    _, lower, upper = _lu_unpack(b, factors, pivots)
+    x = b.emit("solve_triangular", lower, b.emit("matmul", b.constant(swaps), y), upper=False)
+    return b.emit("solve_triangular", upper, x, upper=True)
+
+
+@row("logcumsumexp.default")
+def _logcumsumexp(b: Builder, x: Node, dim: int) -> Node:
+    """Write the logarithm of a running sum as one of each beginning."""
+    if not x.shape:
+        return b.shaped(b.emit("logsumexp", b.shaped(x, (1,)), dim=0), ())
+    d = dim % len(x.shape)
+    begins = [b.moved([x], np.take(_places(x), range(k + 1), axis=d)) for k in range(x.shape[d])]
+    return b.emit("stack", *[b.emit("logsumexp", y, dim=d) for y in begins], dim=d)
+
+
+@row("lu_unpack.default")
+def _lu_unpack(b: Builder, factors: Node, pivots: Node, unpack_data: bool = True, unpack_pivots: bool = True) -> Any:
+    if not unpack_data:
+        raise Untraceable("a permutation alone")
+    *_, m, n = factors.shape
+    k = min(m, n)
+    lower = b.moved([factors], _places(factors)[..., :, :k])
+    upper = b.moved([factors], _places(factors)[..., :k, :])
+    ones = b.constant(np.broadcast_to(np.eye(m, k), lower.shape))
+    return None, b.emit("add", b.emit("tril", lower, diagonal=-1), ones), b.emit("triu", upper)
+
+
+@row("_pdist_forward.default")
+def _pdist(b: Builder, x: Node, p: float = 2.0) -> Node:
+    rows, columns = np.triu_indices(x.shape[0], 1)
+    gap = b.emit("sub", b.moved([x], _places(x)[rows]), b.moved([x], _places(x)[columns]))
+    return b.emit("vector_norm", gap, dim=1, ord=float(p))
+
+
+@row("scatter_reduce.two")
+def _scatter_reduce(
+    b: Builder, x: Node, dim: int, index: Node, source: Node, reduce: str, include_self: bool = True
+) -> Node:
+    places = _array(index).tolist()
+    return b.emit("scatter_reduce", x, source, dim=dim, index=places, reduce=reduce, include_self=include_self)
+
+
+@row("put.default")
+def _put(b: Builder, x: Node, index: Node, source: Node, accumulate: bool = False) -> Node:
+    targets = _array(index).ravel() % max(math.prod(x.shape), 1)
+    if accumulate:
+        return _added(b, x, targets, b.flat(source))
+    if np.unique(targets).size < targets.size:
+        raise Untraceable("an index that names a place twice")
+    places = np.arange(math.prod(x.shape))
+    places[targets] = places.size + np.arange(targets.size)
+    return b.moved([x, source], places.reshape(x.shape))
+
+
+@row("_trilinear.default")
+def _trilinear(
+    b: Builder,
+    x: Node,
+    y: Node,
+    z: Node,
+    expand1: Sequence[int],
+    expand2: Sequence[int],
+    expand3: Sequence[int],
+    sumdim: Sequence[int],
+    unroll_dim: int = 1,
+) -> Node:
+    """Write the sum of products over some axes, after axes of size 1 have been put in."""
+    spread = [_with_axes(b, v, dims) for v, dims in ((x, expand1), (y, expand2), (z, expand3))]
+    product = b.emit("mul", b.emit("mul", spread[0], spread[1]), spread[2])
+    return b.emit("sum", product, dim=tuple(sumdim)) if sumdim else product
+
+
+def _with_axes(b: Builder, x: Node, dims: Sequence[int]) -> Node:
+    shape = list(x.shape)
+    for d in sorted(dims):
+        shape.insert(d, 1)
+    return b.shaped(x, shape)
 
 
 @row("_cdist_forward.default")

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.backends.torch_eager import same_layout
-from harness.backends.torch_rows import CONSTANT, MOVES, PICKS, ROWS, SAME, plain
+from harness.backends.torch_rows import CONSTANT, LINEAR, MOVES, PICKS, ROWS, SAME, plain
 from harness.cases import Array, Failure, Outcome
 from harness.frontends import Answer, Builder, Node, Traced, Untraceable
 from harness.gradient_scripts import torch_script
@@ -565,6 +565,7 @@ def _eagerly() -> Iterator[None]:
 
 
 _ORDER = {"bfloat16": 0, "float16": 1, "float32": 2, "float64": 3}
+_PARTS = {"complex32": "float16", "complex64": "float32"}  # what a complex number is made of
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -596,10 +597,14 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def note(self, out: Any) -> None:
         for t in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(t, torch.Tensor) and t.is_floating_point() and t.numel():
-                name = str(t.dtype).removeprefix("torch.")
-                if _ORDER.get(name, 3) < _ORDER[self.least]:
-                    self.least = name
+            # A zero without memory behind it has no kernels below dispatch: PyTorch ends the process there.
+            if not isinstance(t, torch.Tensor) or not t.numel() or t._is_zerotensor():
+                continue
+            name = str(t.dtype).removeprefix("torch.")
+            name = _PARTS.get(name, name)
+            if _ORDER.get(name, 3) < _ORDER[self.least]:
+                self.least = name
+            if t.is_floating_point():
                 top = float(t.detach().abs().max())
                 if math.isfinite(top) and top > self.largest:
                     self.largest = top
@@ -641,6 +646,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.memories: dict[int, _Memory] = {}
         self.watch = _Watch()
         self.random = False
+        self.operators: set[str] = set()
         self.inside: dict[Any, bool] | None = None  # while an operator is taken apart: which of its tensors are cut off
         self.apart: list[Any] = []  # the operators that are being taken apart
         self.whole: Any = None  # the call of an autograd function that is on the stack
@@ -812,10 +818,21 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if target.is_floating_point():
             self.overwrite(target, node, befores.get(id(target)))
         self.watch.note(target)
+        self.use(func, target)
         return out
 
     def functional(self, func: Any, args: Any, kwargs: Any) -> Any:
-        return self.record(func, args, kwargs)[0]
+        out = self.record(func, args, kwargs)[0]
+        self.use(func, out)
+        return out
+
+    def use(self, func: Any, out: Any) -> None:
+        """Note an operator that the function calls, not a part of another one, if its result moves."""
+        if self.apart:
+            return
+        memories = [self.memory(t) for t in pytree.tree_leaves(out) if isinstance(t, torch.Tensor)]
+        if any(node.moving for memory in memories if memory is not None for node in memory.nodes.values()):
+            self.operators.add(str(func))
 
     def record(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Run an operator that writes nothing, and enter its results; return them with their node or nodes."""
@@ -841,6 +858,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         row = ROWS.get(overload)
         if name in MOVES and row is None:
             return self.movement(func, args, kwargs)
+        if name in LINEAR and row is None:
+            return self.linear(func, args, kwargs)
         if row is None and SAME.get(name, name) not in OPS:
             return None, None
         nodes, named = pytree.tree_map(as_node, (args, kwargs))
@@ -879,6 +898,39 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         parts = moved if isinstance(moved, (tuple, list)) else (moved,)
         nodes = [self.builder.moved(sources, p.numpy().astype(np.int64)) for p in parts]
         return out, nodes if isinstance(moved, (tuple, list)) else nodes[0]
+
+    def linear(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Write an operator that is linear in the one tensor that moves as a product with its matrix."""
+        leaves, layout = pytree.tree_flatten((args, kwargs))
+        moving = [
+            i for i, v in enumerate(leaves)
+            if isinstance(v, torch.Tensor) and v.is_floating_point() and v.numel() and self.read(v).moving
+        ]  # fmt: skip
+        reduce = next((v for v in leaves if isinstance(v, str)), "sum")
+        mode = args[4] if func._schema.name == "aten::_embedding_bag" and len(args) > 4 else 0
+        if len(moving) != 1 or reduce not in ("sum", "mean") or mode not in (0, 1):
+            raise Untraceable(f"the operator {func}, which is not linear there")
+        place = moving[0]
+        node = self.read(leaves[place])
+        out = func(*args, **kwargs)
+        result = out[0] if isinstance(out, (tuple, list)) else out
+        n = math.prod(node.shape)
+        if n * result.numel() > 1 << 18:
+            raise Untraceable(f"the operator {func} on {n} elements")
+
+        def at(value: Any) -> Any:
+            given = [*leaves[:place], value, *leaves[place + 1 :]]
+            changed_args, changed = pytree.tree_unflatten(given, layout)
+            found = func(*changed_args, **changed)
+            return (found[0] if isinstance(found, (tuple, list)) else found).to(torch.float64)
+
+        base = at(torch.zeros(node.shape, dtype=result.dtype))
+        units = torch.eye(n, dtype=result.dtype)
+        columns = [(at(u.reshape(node.shape)) - base).reshape(-1).numpy() for u in units]
+        matrix = self.builder.constant(np.array(columns).T.reshape(-1, n))
+        product = self.builder.shaped(self.builder.emit("matmul", matrix, self.builder.flat(node)), tuple(result.shape))
+        node = self.builder.emit("add", product, self.builder.constant(base.numpy()))
+        return out, [node] + [None] * (len(out) - 1) if isinstance(out, (tuple, list)) else node
 
     def converted(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         out = func(*args, **kwargs)
@@ -944,7 +996,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         nodes = [self.read(y) for y in outputs]
         live = [bool(y.requires_grad) for y in outputs]
         return self.builder.traced(
-            nodes, live=live, dtype=self.watch.least, largest=self.watch.largest, random=self.random
+            nodes,
+            live=live,
+            dtype=self.watch.least,
+            largest=self.watch.largest,
+            random=self.random,
+            operators=tuple(self.operators),
         )
 
 

@@ -74,9 +74,10 @@ def derivative(sample: Sample, *, scales: Sequence[float] = (1.0,)) -> Estimate:
     best = Estimate(math.nan, math.inf, "not finite")
     for start in _starts(scales):
         new = _from_table(sample, centre, magnitude, start)
-        if _rank(new) < _rank(best):
+        rounding = 64 * EPS * magnitude / start
+        if _rank(new, rounding) < _rank(best, rounding):
             best = new
-        if best.note == "" and best.error <= 1e-6 * abs(best.value) + 64 * EPS * magnitude / start:
+        if best.note == "" and best.error <= 1e-6 * abs(best.value) + rounding:
             break
     if best.note == "" and best.error > max(0.1 * abs(best.value), 1e-6 * max(1.0, magnitude)):
         # Quotients that never settle may still agree by accident: a fast oscillation seen at too few points.
@@ -84,9 +85,13 @@ def derivative(sample: Sample, *, scales: Sequence[float] = (1.0,)) -> Estimate:
     return best
 
 
-def _rank(estimate: Estimate) -> tuple[int, float]:
-    """Two-sided estimates first, then the one with most digits: absolute errors of unlike step ranges do not compare."""
-    relative = estimate.error / abs(estimate.value) if estimate.value else math.inf
+def _rank(estimate: Estimate, rounding: float) -> tuple[int, float]:
+    """Two-sided estimates first, then the one with most digits: absolute errors of unlike step ranges do not compare.
+
+    A derivative of 0 has no digits of its own: it is good if its error is one of rounding.
+    """
+    scale = max(abs(estimate.value), rounding)
+    relative = estimate.error / scale if scale else math.inf
     return ("", "one-sided", "kink", "not finite").index(estimate.note), relative
 
 
@@ -126,6 +131,7 @@ def _extrapolate(quotients: Sequence[float], ratio: float, noise: Sequence[float
     """
     value, error = math.nan, math.inf
     row: list[float] = []
+    read: list[float] = []
     for quotient, rounding in zip(quotients, noise, strict=True):
         if not math.isfinite(quotient):
             row = []
@@ -140,6 +146,13 @@ def _extrapolate(quotients: Sequence[float], ratio: float, noise: Sequence[float
             if estimate < error:
                 value, error = new[j + 1], estimate
         row = new
+        read.append(quotient)
+        last = rounding
+    if math.isfinite(error):
+        # Shorter steps must come nearer. Where the function jumps within the longer ones entries may agree by accident.
+        gap = abs(read[-1] - value)
+        if gap > error + SAFETY * 2.0 * last + max(abs(q - value) for q in read) / 8.0:
+            error = gap
     return Estimate(value, error)
 
 
