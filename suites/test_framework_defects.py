@@ -1,0 +1,146 @@
+"""Every defect of PyTorch and JAX in the findings is still there and is found; if a test fails, it may have been mended.
+
+Those that a drawn program can have are in `suites/corpus/`; here are the others, and those that end the process.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import backends, check_gradients
+
+if backends.available()["torch"] is not None or backends.available()["jax"] is not None:
+    pytest.skip("PyTorch or JAX is not installed", allow_module_level=True)
+
+import jax
+import jax.numpy as jnp
+import torch
+from jax import lax
+from jax.scipy.special import bessel_jn
+
+NN = torch.nn.functional
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+def of_torch(*numbers: Any) -> Any:
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+def of_jax(*numbers: Any) -> Any:
+    with jax.enable_x64(True):
+        return jnp.array(numbers, dtype=jnp.float64)
+
+
+def normalised(x: Any) -> Any:
+    return torch.native_group_norm(x, None, None, 1, 2, 3, 1, 1e-5)[1]
+
+
+# Name -> the wrong claim, the function, its arguments.
+WRONG: dict[str, tuple[str, Callable[..., Any], tuple[Any, ...]]] = {
+    "as_strided_scatter": (
+        "vjp",
+        lambda x, y: torch.as_strided_scatter(x, y, (), (), 0),
+        (of_torch(5.0, 6.0, 7.0), of_torch(2.0)[0]),
+    ),
+    "binary_cross_entropy": (
+        "second order",
+        lambda x: NN.binary_cross_entropy(x, of_torch(0.25)),
+        (of_torch(0.3),),
+    ),
+    "block_diag": ("vjp", lambda y: torch.block_diag(of_torch(), y), (of_torch(1.0, 2.0),)),
+    "clamp": ("vjp", torch.clamp, (of_torch(0.0), of_torch(1.0), of_torch(1.0))),
+    "cosine_similarity": (
+        "vjp",
+        lambda x: NN.cosine_similarity(x, of_torch(1.0, 1.0), dim=0),
+        (of_torch(1e-9, 2e-9),),
+    ),
+    "gaussian_nll_loss": (
+        "vjp",
+        lambda v: NN.gaussian_nll_loss(of_torch(0.0), of_torch(1.0), v),
+        (of_torch(1e-9),),
+    ),
+    "ldexp": ("vjp", lambda x: torch.ldexp(x, torch.tensor([-1])), (of_torch(3.0),)),
+    "native_group_norm": ("vjp", normalised, (of_torch(0.5, 1.0, -1.0, 2.0, 0.25, 3.0).reshape(1, 2, 3),)),
+    "normal": ("vjp", lambda m: torch.normal(m, 1.0), (of_torch(0.5, 1.0),)),
+    "polar": ("vjp", lambda a: torch.view_as_real(torch.polar(a, of_torch(0.5))), (of_torch(0.0),)),
+    "polyfit": ("vjp", lambda t: jnp.polyfit(t, of_jax(1.0, 0.3, -1.0, 2.0), 2), (of_jax(-1.0, 0.0, 0.5, 1.0),)),
+    "unique": ("vjp", jnp.unique, (of_jax(3.0, 1.0, 2.0),)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_gradient_is_found(name: str) -> None:
+    claim, fn, args = WRONG[name]
+    report = check_gradients(fn, *args, around=False, only=[claim], raises=False)
+    assert report[claim].verdict == "wrong", str(report)
+
+
+def test_second_derivative_through_copysign_loses_digits() -> None:
+    fn = lambda x: torch.tanh(torch.copysign(x, of_torch(-1.0, 1.0)))
+    report = check_gradients(fn, of_torch(1e-9, -2e-9), around=False, only=["second order"], raises=False)
+    assert report["vjp"].verdict == "right"
+    assert report["second order"].verdict in ("wrong", "digits lost"), str(report)
+
+
+def test_gradient_of_the_padding_value_alone_is_refused() -> None:
+    with pytest.raises(TypeError, match="reduce_sum"):
+        jax.grad(lambda v: lax.pad(jnp.ones(3), v, [(1, 2, 1)]).sum())(0.5)
+
+
+def test_a_second_gradient_on_top_of_that_of_sgn_is_refused() -> None:
+    x = torch.tensor([0.5], requires_grad=True)
+    torch.sgn(x).sum().backward()
+    with pytest.raises(RuntimeError, match="ZeroTensors are immutable"):
+        (2 * x).sum().backward()
+
+
+def test_write_after_detach_of_a_tensor_that_retains_its_grad_is_an_internal_error() -> None:
+    x = torch.ones(2, requires_grad=True)
+    y = x * 2
+    y.retain_grad()
+    y.detach_()
+    with pytest.raises(RuntimeError, match="INTERNAL ASSERT FAILED"):
+        y.mul_(x)
+
+
+ENDING = {
+    "an empty batch, normalised": (
+        signal.SIGFPE,
+        "x, w = torch.ones(0, 1, requires_grad=True), torch.ones(1)\n"
+        "torch.native_batch_norm(x, w, w, w.clone(), w.clone(), False, 0.1, 1e-5)[0].sum().backward()",
+    ),
+    "distances of no points": (
+        signal.SIGSEGV,
+        "torch.nn.functional.pdist(torch.ones(0, 3, requires_grad=True)).sum().backward()",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_backward_ends_the_process(name: str) -> None:
+    number, script = ENDING[name]
+    ended = subprocess.run([sys.executable, "-c", f"import torch\n{script}"], capture_output=True, timeout=120)
+    assert ended.returncode == -number, ended.stderr.decode()
+
+
+def test_gradient_of_vander_at_zero_is_nan() -> None:
+    # Of t**0, which is 1 everywhere: 0 * t**-1. In a composition it counts as an overflow on the way.
+    assert np.isnan(np.asarray(jax.grad(lambda t: jnp.vander(t, 2).sum())(jnp.array([0.0, 0.5])))).tolist() == [
+        True,
+        False,
+    ]
+
+
+def test_gradient_of_bessel_jn_near_zero_is_off() -> None:
+    # J2'(z) = z / 4 - z**3 / 24 + ...
+    with jax.enable_x64(True):
+        got = float(jax.grad(lambda z: bessel_jn(z, v=2, n_iter=50)[2])(0.005))
+    assert abs(got - 0.00125) > 0.01
+    assert np.isfinite(got)
