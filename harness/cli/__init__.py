@@ -13,7 +13,21 @@ import traceback
 
 import click
 
-from harness.cli import bench, compare, dashboard, doctor, explain, export, history, ops, power, report, run, verify
+from harness.cli import (
+    bench,
+    compare,
+    coverage,
+    dashboard,
+    doctor,
+    explain,
+    export,
+    history,
+    ops,
+    power,
+    report,
+    run,
+    verify,
+)
 from harness.cli.options import BROKEN, INTERRUPTED
 
 __all__ = ["cli", "main"]
@@ -21,6 +35,7 @@ __all__ = ["cli", "main"]
 _COMMANDS = (
     bench.bench,
     compare.compare,
+    coverage.coverage,
     dashboard.dashboard,
     doctor.doctor,
     explain.explain,
