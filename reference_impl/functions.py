@@ -11,7 +11,7 @@ import numpy as np
 
 from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
-from reference_impl import moving, picking, reducing
+from reference_impl import cutting, joining, moving, padding, picking, reducing
 from reference_impl.ops import elementwise, rounding, selection, special
 from reference_impl.ops.activations import celu, hardshrink, selu
 from reference_impl.ops.rounding import ceil, copysign, floor, fmax, fmin, fmod, remainder, trunc
@@ -67,14 +67,20 @@ from reference_impl.ops.elementwise import (
 )
 from reference_impl.ops.movement import tril, triu
 from reference_impl.primitives import PRIMITIVES, apply
+from reference_impl.cutting import *
+from reference_impl.joining import *
 from reference_impl.moving import *
+from reference_impl.padding import *
 from reference_impl.picking import *
 from reference_impl.reducing import *
 from reference_impl.tensor import Tensor
 
 __all__ = [
     *picking.__all__,
-    *(name for name in moving.__all__ if name != "pad"),
+    *moving.__all__,
+    *cutting.__all__,
+    *joining.__all__,
+    *(name for name in padding.__all__ if name != "pad"),
     *reducing.__all__,
     "abs",
     "absolute",
@@ -601,4 +607,4 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     """Yield the slices along the first dimension."""
     if x.array.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(moving.unbind(x, 0))
+    return iter(cutting.unbind(x, 0))

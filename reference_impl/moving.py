@@ -1,4 +1,4 @@
-"""Moving elements around under PyTorch's names and signatures: shapes, order, cutting, joining, repeating, padding.
+"""Moving elements around under PyTorch's names and signatures: shapes, order, repeating.
 
 What PyTorch returns as a view is a view here: it shares the memory, and writing to it in place changes its base.
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from reference_impl.checks import axes_of, axis_of, index_array
 from reference_impl.dtypes import DType
+from reference_impl.given import cut, flat_sizes, tensors_of
 from reference_impl.ops import elementwise, indexing, movement
 from reference_impl.tensor import Tensor, not_a_view
 
@@ -29,86 +30,35 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
-    "block_diag",
     "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
-    "cartesian_prod",
-    "cat",
-    "chunk",
-    "column_stack",
-    "concat",
-    "concatenate",
-    "diag",
-    "diag_embed",
-    "diagflat",
-    "diagonal",
-    "dsplit",
-    "dstack",
     "expand",
     "expand_as",
     "flatten",
     "flip",
     "fliplr",
     "flipud",
-    "hsplit",
-    "hstack",
     "meshgrid",
     "moveaxis",
     "movedim",
-    "narrow",
-    "pad",
     "permute",
-    "pixel_shuffle",
-    "pixel_unshuffle",
     "ravel",
     "repeat",
     "repeat_interleave",
     "reshape",
     "roll",
     "rot90",
-    "row_stack",
-    "select",
-    "split",
-    "split_with_sizes",
     "squeeze",
-    "stack",
     "swapaxes",
     "swapdims",
     "t",
-    "tensor_split",
     "tile",
     "transpose",
-    "unbind",
     "unflatten",
-    "unfold",
     "unsqueeze",
     "view",
-    "vsplit",
-    "vstack",
 ]
-
-
-def _flat(sizes: tuple[Any, ...], keyword: Any = None) -> tuple[int, ...]:
-    if keyword is not None:
-        return tuple(int(n) for n in keyword)
-    if len(sizes) == 1 and not isinstance(sizes[0], int | Tensor):
-        return tuple(int(n) for n in sizes[0])
-    return tuple(int(n) for n in sizes)
-
-
-def _tensors(given: tuple[Any, ...]) -> list[Tensor]:
-    return list(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else list(given)
-
-
-def _cut(x: Tensor, axis: int, part: Any) -> Tensor:
-    out: Tensor = indexing.getitem(x, index=(slice(None),) * axis + (part,))
-    return out
-
-
-def _at_least(x: Tensor, name: str, rank: int) -> None:
-    if x.array.ndim < rank:
-        raise RuntimeError(f"{name} requires a tensor with at least {rank} dimension, got shape {list(x.shape)}")
 
 
 # -- shape
@@ -120,7 +70,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     Raises:
         RuntimeError: the shape does not hold that many elements.
     """
-    wanted = _flat(sizes, shape)
+    wanted = flat_sizes(sizes, shape)
     try:
         out: Tensor = movement.reshape(input, shape=wanted)
     except (RuntimeError, ValueError):
@@ -168,7 +118,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """
     axis = axis_of(dim, input.array.ndim)
     shape, n = tuple(input.array.shape), input.array.shape[axis]
-    lengths = _flat((sizes,))
+    lengths = flat_sizes((sizes,))
     known = math.prod(k for k in lengths if k != -1)
     full = tuple(n // builtins.max(known, 1) if k == -1 else k for k in lengths)
     if math.prod(full) != n:
@@ -222,7 +172,7 @@ def atleast_3d(*tensors: Any) -> Any:
 def _each(tensors: tuple[Any, ...], function: Any) -> Any:
     if len(tensors) == 1 and isinstance(tensors[0], Tensor):
         return function(tensors[0])
-    return tuple(function(x) for x in _tensors(tensors))
+    return tuple(function(x) for x in tensors_of(tensors))
 
 
 # -- order
@@ -234,7 +184,7 @@ def permute(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     Raises:
         RuntimeError: not one entry a dimension.
     """
-    order = _flat(sizes, dims)
+    order = flat_sizes(sizes, dims)
     if len(order) != input.array.ndim:
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
@@ -305,7 +255,7 @@ moveaxis = movedim
 
 def flip(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """The order of the elements reversed along `dims`; a copy."""
-    axes = _flat(sizes, dims)
+    axes = flat_sizes(sizes, dims)
     checked = [axis_of(d, input.array.ndim) for d in axes]
     if len(set(checked)) < len(checked):
         raise RuntimeError(f"dim {checked[0]} appears multiple times in the list of dims")
@@ -353,7 +303,7 @@ def _rolled(x: Tensor, step: int, axis: int) -> Tensor:
         out: Tensor = elementwise.clone(x)
         return out
     split = -step % x.array.shape[axis]
-    out = movement.cat(_cut(x, axis, slice(split, None)), _cut(x, axis, slice(None, split)), dim=axis)
+    out = movement.cat(cut(x, axis, slice(split, None)), cut(x, axis, slice(None, split)), dim=axis)
     return out
 
 
@@ -382,241 +332,6 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return out
 
 
-# -- cutting
-
-
-def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """The slice at one index along `dim`; a view.
-
-    Raises:
-        IndexError: there is no such slice.
-    """
-    if not input.array.ndim:
-        raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    axis = axis_of(dim, input.array.ndim)
-    n, place = input.array.shape[axis], int(index)
-    if not -n <= place < n:
-        raise IndexError(
-            f"select(): index {place} out of range for tensor of size {list(input.shape)} at dimension {axis}"
-        )
-    return _cut(input, axis, place)
-
-
-def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """The part of `length` from `start` along `dim`; a view.
-
-    Raises:
-        RuntimeError: it leaves the tensor.
-        IndexError: it starts outside.
-    """
-    if not input.array.ndim:
-        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    axis = axis_of(dim, input.array.ndim)
-    n, first = input.array.shape[axis], int(start)
-    if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
-    if not -n <= first <= n:
-        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {first})")
-    first = first + n if first < 0 else first
-    if first + length > n:
-        raise RuntimeError(f"start ({first}) + length ({length}) exceeds dimension size ({n}).")
-    return _cut(input, axis, slice(first, first + length))
-
-
-def _several(op: str, views: list[Tensor]) -> tuple[Tensor, ...]:
-    """Mark views as the outputs of one op."""
-    for i, x in enumerate(views):
-        if x._view is not None and x._view.kind in ("", "custom"):
-            x._view.kind = f"Output {i} of {op}"
-    return tuple(views)
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along `dim`, one tensor each: views that cannot be written to in place where gradients flow."""
-    if not input.array.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    axis = axis_of(dim, input.array.ndim)
-    return _several("Unbind", [_cut(input, axis, i) for i in range(input.array.shape[axis])])
-
-
-def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along `dim` into pieces of one size, or of the sizes in a list; views.
-
-    Raises:
-        RuntimeError: the size is not positive, or the sizes do not add up.
-    """
-    if not input.array.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    size = split_size_or_sections
-    axis = axis_of(dim, input.array.ndim)
-    n = input.array.shape[axis]
-    if not isinstance(size, int):
-        return split_with_sizes(input, size, dim)
-    if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    if not size and n:
-        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
-    starts = range(0, n, size) if n else (0,)
-    return _several("Split", [_cut(input, axis, slice(i, builtins.min(i + size, n))) for i in starts])
-
-
-def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along `dim` into pieces of the given sizes; views.
-
-    Raises:
-        RuntimeError: the sizes do not add up.
-    """
-    axis = axis_of(dim, input.array.ndim)
-    n, sizes = input.array.shape[axis], [int(k) for k in split_sizes]
-    if builtins.sum(sizes) != n or builtins.min(sizes, default=0) < 0:
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), but "
-            f"got split_sizes={sizes}"
-        )
-    ends = np.cumsum(sizes).tolist()
-    return _several(
-        "SplitWithSizes", [_cut(input, axis, slice(end - k, end)) for k, end in zip(sizes, ends, strict=True)]
-    )
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along `dim` into at most that many pieces of equal size; views.
-
-    Raises:
-        RuntimeError: the number is not positive.
-    """
-    if not input.array.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input.array.shape[axis_of(dim, input.array.ndim)]
-    size = -(-n // chunks)
-    return split(input, size, dim) if n else split_with_sizes(input, [0] * chunks, dim)
-
-
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """The tensor cut along `dim` into that many pieces, or before each of the given positions; views.
-
-    Raises:
-        RuntimeError: the number is not positive, or the tensor has no dimensions.
-    """
-    if not input.array.ndim:
-        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    axis = axis_of(dim, input.array.ndim)
-    n, given = input.array.shape[axis], indices_or_sections
-    if isinstance(given, Tensor):
-        given = given.tolist()
-    if isinstance(given, int):
-        if given <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {given}")
-        sizes = [n // given + (i < n % given) for i in range(given)]
-        return split_with_sizes(input, sizes, axis)
-    ends = [*(int(i) for i in given), n]
-    starts = [0, *ends[:-1]]
-    return tuple(_cut(input, axis, slice(a, b)) for a, b in zip(starts, ends, strict=True))
-
-
-def _split_along(name: str, x: Tensor, given: Any, dim: int, rank: int) -> tuple[Tensor, ...]:
-    if x.array.ndim < rank:
-        raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {rank} dimension, but got a tensor with {x.array.ndim} dimensions!"
-        )
-    n = x.array.shape[dim]
-    if isinstance(given, int) and (given <= 0 or n % given):
-        raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {n} is not divisible by "
-            f"the split_size {given}!"
-        )
-    return tensor_split(x, given, dim)
-
-
-def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """The tensor cut along its columns; views."""
-    return _split_along("hsplit", input, indices_or_sections, 0 if input.array.ndim == 1 else 1, 1)
-
-
-def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """The tensor cut along its rows; views."""
-    return _split_along("vsplit", input, indices_or_sections, 0, 2)
-
-
-def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-    """The tensor cut along its third dimension; views."""
-    return _split_along("dsplit", input, indices_or_sections, 2, 3)
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two dimensions, as the last one of the result; a view.
-
-    Raises:
-        RuntimeError: the dimensions are one.
-    """
-    a, b = axis_of(dim1, input.array.ndim), axis_of(dim2, input.array.ndim)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    out: Tensor = movement.diagonal(input, offset=offset, dim1=a, dim2=b)
-    return out
-
-
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Zeros whose diagonals in two dimensions are the last dimension of the input.
-
-    Raises:
-        RuntimeError: the dimensions are one.
-    """
-    rank = input.array.ndim + 1
-    a, b = axis_of(dim1, rank), axis_of(dim2, rank)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    n = input.array.shape[-1] + builtins.abs(offset)
-    places = movement.diagonal_places(n, n, offset)
-    square = indexing.getitem_adjoint(input, shape=(*input.array.shape[:-1], n, n), index=(Ellipsis, *places))
-    out: Tensor = movement.permute(square, dims=movement.inverse(movement.to_the_end(rank, a, b)))
-    return not_a_view(out)
-
-
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The diagonal of a matrix, or the matrix with that diagonal of a vector; a copy.
-
-    Raises:
-        RuntimeError: the input is neither.
-    """
-    if input.array.ndim == 1:
-        return diag_embed(input, diagonal)
-    if input.array.ndim != 2:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.array.ndim}D")
-    out: Tensor = elementwise.clone(movement.diagonal(input, offset=diagonal, dim1=0, dim2=1))
-    return out
-
-
-def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The matrix whose diagonal holds all elements of the input."""
-    return diag_embed(ravel(input), offset)
-
-
-def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """All slices of `size` elements along a dimension, `step` apart, in a new last dimension; a view.
-
-    Raises:
-        RuntimeError: a slice is longer than the dimension, or the step is not positive.
-    """
-    axis = axis_of(dimension, input.array.ndim)
-    n = input.array.shape[axis] if input.array.ndim else 1
-    if size < 0:
-        raise RuntimeError(f"size is {size} but must be >= 0")
-    if size > n:
-        raise RuntimeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
-    if step <= 0:
-        raise RuntimeError(f"step is {step} but must be > 0")
-    if not input.array.ndim:
-        return reshape(input, (size,)) if size else _cut(reshape(input, (1,)), 0, slice(0, 0))
-    if not size:
-        shape = tuple((n // step + 1) if d == axis else k for d, k in enumerate(input.array.shape))
-        return _cut(expand(unsqueeze(_cut(input, axis, slice(0, 1)), -1), (*shape, 1)), len(shape), slice(0, 0))
-    out: Tensor = movement.unfold(input, dim=axis, size=size, step=step)
-    return out
-
-
 # -- repeating
 
 
@@ -626,7 +341,7 @@ def expand(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     Raises:
         RuntimeError: a length differs where it is not 1, or there are fewer lengths than dimensions.
     """
-    wanted = _flat(sizes, shape)
+    wanted = flat_sizes(sizes, shape)
     own = tuple(input.array.shape)
     extra = len(wanted) - len(own)
     if extra < 0:
@@ -676,7 +391,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to the shape that they broadcast to; views."""
-    xs = _tensors(tensors)
+    xs = tensors_of(tensors)
     shape = broadcast_shapes(*(x.array.shape for x in xs))
     return tuple(expand(x, shape) for x in xs)
 
@@ -687,7 +402,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
     Raises:
         RuntimeError: there are fewer numbers than dimensions.
     """
-    times = _flat(repeats)
+    times = flat_sizes(repeats)
     extra = len(times) - input.array.ndim
     if extra < 0:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
@@ -702,7 +417,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As `repeat`, where missing leading numbers are 1."""
-    times = _flat(dims)
+    times = flat_sizes(dims)
     return repeat(input, (1,) * builtins.max(input.array.ndim - len(times), 0) + times)
 
 
@@ -741,7 +456,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     Args:
         indexing: "ij" (the default): the first vector runs along dimension 0; "xy": along dimension 1.
     """
-    xs = [reshape(x, (-1,)) for x in _tensors(tensors)]
+    xs = [reshape(x, (-1,)) for x in tensors_of(tensors)]
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(xs) > 1
@@ -754,265 +469,3 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
-
-
-def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """All combinations of one element of each vector, one a row; of a single vector, that vector."""
-    xs = _tensors(tensors)
-    if len(xs) == 1:
-        return xs[0]
-    return stack([ravel(g) for g in meshgrid(*xs)], 1)
-
-
-# -- joining
-
-
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
-    """The tensors one after the other along `dim`. A vector of no elements takes no part.
-
-    Raises:
-        RuntimeError: there are none, or their shapes differ elsewhere.
-    """
-    xs = list(tensors)
-    if not xs:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    rank = xs[0].array.ndim
-    if axis is None and type(dim) is int and -rank <= dim < rank and all(x.array.ndim == rank for x in xs):
-        try:
-            joined: Tensor = movement.cat(*xs, dim=dim % rank)
-        except RuntimeError:
-            _refuse_to_join(xs, xs[0].array.shape, dim % rank)
-            raise
-        return joined
-    # What is left is wrong, or has vectors of no elements.
-    for i, x in enumerate(xs):
-        if not x.array.ndim:
-            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated")
-    first = next((x.array.shape for x in xs if x.array.shape != (0,)), (0,))
-    place = axis_of(dim if axis is None else axis, len(first))
-    nothing = tuple(0 if d == place else n for d, n in enumerate(first))
-    xs = [reshape(x, nothing) if x.array.shape == (0,) else x for x in xs]
-    _refuse_to_join(xs, first, place)
-    out: Tensor = movement.cat(*xs, dim=place)
-    return out
-
-
-def _refuse_to_join(xs: Sequence[Tensor], first: tuple[int, ...], place: int) -> None:
-    """Raise if a tensor does not fit the first one, saying where."""
-    for i, x in enumerate(xs):
-        shape = x.array.shape
-        if len(shape) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
-        for d, (n, m) in enumerate(zip(first, shape, strict=True)):
-            if d != place and n != m:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {place}. Expected size {n} but got size {m} for "
-                    f"tensor number {i} in the list."
-                )
-
-
-concat = concatenate = cat
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors, all of one shape, along a new dimension.
-
-    Raises:
-        RuntimeError: there are none, or their shapes differ.
-    """
-    xs = list(tensors)
-    if not xs:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    for i, x in enumerate(xs):
-        if x.array.shape != xs[0].array.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(xs[0].shape)} at entry 0 and {list(x.shape)} at "
-                f"entry {i}"
-            )
-    out: Tensor = movement.stack(*xs, dim=axis_of(dim, xs[0].array.ndim + 1))
-    return out
-
-
-def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors side by side: along dimension 1, vectors along dimension 0."""
-    xs = [atleast_1d(x) for x in tensors]
-    return cat(xs, 0 if xs and xs[0].array.ndim == 1 else 1)
-
-
-def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors one above the other, vectors as rows."""
-    return cat([atleast_2d(x) for x in tensors], 0)
-
-
-row_stack = vstack
-
-
-def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors one behind the other, along dimension 2."""
-    return cat([atleast_3d(x) for x in tensors], 2)
-
-
-def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors side by side, vectors as columns."""
-    return hstack([x if x.array.ndim > 1 else reshape(x, (x.array.size, 1)) for x in tensors])
-
-
-def block_diag(*tensors: Any) -> Tensor:
-    """A matrix of zeros with the given matrices along its diagonal.
-
-    Raises:
-        RuntimeError: one of them has more than two dimensions.
-    """
-    xs = []
-    for i, x in enumerate(_tensors(tensors)):
-        if x.array.ndim > 2:
-            raise RuntimeError(
-                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {x.array.ndim} dimensions"
-            )
-        xs.append(atleast_2d(x))
-    width = builtins.sum(x.array.shape[1] for x in xs)
-    rows, before = [], 0
-    for x in xs:
-        n = x.array.shape[1]
-        rows.append(pad(x, (before, width - before - n)))
-        before += n
-    return cat(rows, 0)
-
-
-# -- padding
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """The tensor enlarged at its borders, or cut where a number is negative: (left, right) of the last dimension first.
-
-    Args:
-        mode: "constant" (`value`, 0 by default), "reflect" (mirrored at the border element), "replicate" (the border
-            element) or "circular" (from the other end). All but "constant" pad 1 to 3 dimensions behind two others, or
-            behind one.
-
-    Raises:
-        RuntimeError: an odd number of lengths, more than dimensions, or more than the mode can fill.
-        NotImplementedError: not that mode for that many dimensions.
-    """
-    ends = _flat((pad,))
-    ndim = input.array.ndim
-    if len(ends) % 2:
-        raise RuntimeError(f"Padding length must be divisible by 2, got {len(ends)}")
-    if len(ends) // 2 > ndim:
-        raise RuntimeError(
-            f"Padding length should be less than or equal to two times the input dimension but got padding length "
-            f"{len(ends)} and input of dimension {ndim}"
-        )
-    if mode == "constant":
-        return _pad_with(input, ends, 0.0 if value is None else value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    if value not in (None, 0):
-        raise RuntimeError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    if len(ends) not in (2, 4, 6) or ndim - len(ends) // 2 not in (1, 2):
-        raise NotImplementedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now, got padding "
-            f"{ends} and an input of {ndim} dimensions"
-        )
-    for i in range(len(ends) // 2):
-        axis = ndim - 1 - i
-        places = _padded(input.array.shape[axis], ends[2 * i], ends[2 * i + 1], mode, axis)
-        input = indexing.index_select(input, dim=axis, index=places)
-    return input
-
-
-def _pad_with(x: Tensor, ends: tuple[int, ...], value: float) -> Tensor:
-    inner: list[Any] = [slice(None)] * x.array.ndim
-    outer: list[Any] = [slice(None)] * x.array.ndim
-    shape = list(x.array.shape)
-    for i in range(len(ends) // 2):
-        axis, (left, right) = x.array.ndim - 1 - i, ends[2 * i : 2 * i + 2]
-        n = shape[axis]
-        if n + left + right < 0:
-            raise RuntimeError(
-                f"The input size {n}, plus negative padding {left} and {right}, resulted in a negative output size, which "
-                f"is invalid. Check dimension {axis} of your input."
-            )
-        kept = builtins.max(n + builtins.min(left, 0) + builtins.min(right, 0), 0)
-        inner[axis] = slice(builtins.max(-left, 0), builtins.max(-left, 0) + kept)
-        outer[axis] = slice(builtins.max(left, 0), builtins.max(left, 0) + kept)
-        shape[axis] = n + left + right
-    part = indexing.getitem(x, index=tuple(inner))
-    if builtins.all(k <= 0 for k in ends):
-        out: Tensor = elementwise.clone(part)
-        return out
-    out = indexing.getitem_adjoint(part, shape=tuple(shape), index=tuple(outer))
-    if value:
-        border = np.ones(tuple(shape), bool)
-        border[tuple(outer)] = False
-        out = elementwise.where(Tensor(border), x.array.dtype.type(value).item(), out)
-    return out
-
-
-def _padded(n: int, left: int, right: int, mode: str, axis: int) -> Any:
-    """Return the positions that a padded dimension takes its elements from."""
-    places = np.arange(-left, n + right)
-    if mode == "circular" and builtins.min(left, right) < 0:  # what is cut does not come round again
-        kept = np.arange(n)[builtins.max(-left, 0) : n - builtins.max(-right, 0)]
-        return kept[_padded(kept.size, builtins.max(left, 0), builtins.max(right, 0), mode, axis)]
-    if n + left + right < 0:
-        raise RuntimeError(f"padding ({left}, {right}) cuts more than dimension {axis} of length {n} has")
-    if mode == "replicate":
-        return np.clip(places, 0, n - 1)
-    if mode == "circular":
-        if builtins.max(left, right) > n:
-            raise RuntimeError("Padding value causes wrapping around more than once.")
-        return places % builtins.max(n, 1)
-    if builtins.max(left, right) >= n:
-        raise RuntimeError(
-            f"Padding size should be less than the corresponding input dimension, but got: padding ({left}, {right}) at "
-            f"dimension {axis} of length {n}"
-        )
-    return (n - 1) - np.abs((n - 1) - np.abs(places))
-
-
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Channels in groups of r * r spread over r times r as many pixels, r = upscale_factor.
-
-    Raises:
-        RuntimeError: fewer than three dimensions, or channels that do not divide.
-    """
-    _at_least(input, "pixel_shuffle", 3)
-    *batch, c, h, w = input.array.shape
-    r = upscale_factor
-    if r <= 0 or c % (r * r):
-        raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
-            f"input.size(-3)={c} is not divisible by {r * r}"
-        )
-    if r == 1:
-        out: Tensor = elementwise.clone(input)
-        return out
-    k = len(batch)
-    apart = reshape(input, (*batch, c // (r * r), r, r, h, w))
-    return not_a_view(
-        reshape(permute(apart, (*range(k), k, k + 3, k + 1, k + 4, k + 2)), (*batch, c // (r * r), h * r, w * r))
-    )
-
-
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """The inverse of `pixel_shuffle`.
-
-    Raises:
-        RuntimeError: fewer than three dimensions, or pixels that do not divide.
-    """
-    _at_least(input, "pixel_unshuffle", 3)
-    *batch, c, h, w = input.array.shape
-    r = downscale_factor
-    if r <= 0 or h % r or w % r:
-        raise RuntimeError(
-            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but got {h}, {w} and {r}"
-        )
-    if r == 1:
-        out: Tensor = elementwise.clone(input)
-        return out
-    k = len(batch)
-    apart = reshape(input, (*batch, c, h // r, r, w // r, r))
-    return not_a_view(
-        reshape(permute(apart, (*range(k), k, k + 2, k + 4, k + 1, k + 3)), (*batch, c * r * r, h // r, w // r))
-    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from reference_impl.moving import pad
 from reference_impl.ops import convolution as ops
 from reference_impl.ops.elementwise import add
 from reference_impl.ops.movement import reshape
+from reference_impl.padding import pad
 from reference_impl.tensor import Tensor
 
 __all__ = [

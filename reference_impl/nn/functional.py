@@ -14,7 +14,6 @@ from typing import Any
 from reference_impl import functions
 from reference_impl.dtypes import DType
 from reference_impl.functions import hardshrink, prelu, sigmoid, tanh
-from reference_impl.moving import pad
 from reference_impl.nn.attention import dropout, scaled_dot_product_attention
 from reference_impl.nn.convolution import (
     conv1d,
@@ -63,10 +62,9 @@ from reference_impl.nn.pooling import (
     interpolate,
     max_pool1d,
     max_pool2d,
-    pixel_shuffle,
-    pixel_unshuffle,
 )
 from reference_impl.ops import activations
+from reference_impl.padding import pad, pixel_shuffle, pixel_unshuffle
 from reference_impl.tensor import Tensor
 
 __all__ = [

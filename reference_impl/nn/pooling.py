@@ -1,4 +1,4 @@
-"""Pooling, resampling and shuffling of spatial dimensions."""
+"""Pooling and resampling of spatial dimensions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reference_impl.ops.contraction import matmul
 from reference_impl.ops.convolution import convolution
 from reference_impl.ops.elementwise import div
 from reference_impl.ops.indexing import index_select
-from reference_impl.ops.movement import permute, reshape
+from reference_impl.ops.movement import reshape
 from reference_impl.ops.pooling import first_largest, largest_position
 from reference_impl.tensor import Tensor
 
@@ -25,8 +25,6 @@ __all__ = [
     "interpolate",
     "max_pool1d",
     "max_pool2d",
-    "pixel_shuffle",
-    "pixel_unshuffle",
 ]
 
 Sizes = tuple[int, ...]
@@ -279,33 +277,4 @@ def interpolate(
         index = np.minimum((np.arange(m, dtype=np.float32) * step).astype(np.int64), n - 1)
         y = index_select(y, dim=2 + d, index=index)
     out: Tensor = y
-    return out
-
-
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """(..., c r r, h, w) as (..., c, h r, w r)."""
-    r = upscale_factor
-    *lead, c, h, w = input.shape
-    if c % (r * r):
-        raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
-            f"input.size(-3)={c} is not divisible by {r * r}"
-        )
-    k = len(lead)
-    wide = reshape(input, shape=(*lead, c // (r * r), r, r, h, w))
-    moved = permute(wide, dims=(*range(k + 1), k + 3, k + 1, k + 4, k + 2))
-    out: Tensor = reshape(moved, shape=(*lead, c // (r * r), h * r, w * r))
-    return out
-
-
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """(..., c, h r, w r) as (..., c r r, h, w): the inverse of `pixel_shuffle`."""
-    r = downscale_factor
-    *lead, c, h, w = input.shape
-    if h % r or w % r:
-        raise RuntimeError(f"pixel_unshuffle expects height and width divisible by {r}, got {list(input.shape)}")
-    k = len(lead)
-    wide = reshape(input, shape=(*lead, c, h // r, r, w // r, r))
-    moved = permute(wide, dims=(*range(k + 1), k + 2, k + 4, k + 1, k + 3))
-    out: Tensor = reshape(moved, shape=(*lead, c * r * r, h // r, w // r))
     return out
