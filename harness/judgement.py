@@ -44,6 +44,7 @@ __all__ = [
     "judge_zero",
     "room_for_rounding",
     "same_bits",
+    "same_to_rounding",
     "settle",
 ]
 
@@ -730,6 +731,25 @@ KERNEL = 2.0**-26
 def room_for_rounding(magnitude: float, unit: float) -> float:
     """How far off rounding to a unit in the last place may leave a sum of terms of this magnitude: ROUNDED of them."""
     return ROUNDED * unit * magnitude
+
+
+def same_to_rounding(a: Array, b: Array, largest: float) -> bool:
+    """Tell whether two arrays of one shape and dtype differ by what rounding on two ways to them may leave.
+
+    Args:
+        a, b: two results of which neither is the truth; what is not finite must be the same in both.
+        largest: the largest magnitude on the way.
+    """
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if a.dtype.kind != "f":
+        return same_bits(a, b)
+    sound = np.isfinite(a) & np.isfinite(b)
+    if not same_bits(a[~sound], b[~sound]):
+        return False
+    gap = float(np.abs(np.subtract(a[sound], b[sound])).max(initial=0.0))
+    scale = max(largest, float(np.abs(b[sound]).max(initial=0.0)))
+    return gap <= room_for_rounding(scale, UNITS[a.dtype.name])
 
 
 def is_symmetric(x: Array) -> bool:

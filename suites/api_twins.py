@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import reference_impl
+from harness.judgement import same_bits, same_to_rounding
 
 __all__ = ["differences", "whole"]
 
@@ -24,20 +25,25 @@ def whole(shapes: Sequence[Any], seed: int = 0, low: int = -4, high: int = 4) ->
     return [s if isinstance(s, np.ndarray) else rng.integers(low, high + 1, s).astype(np.float64) for s in shapes]
 
 
-def differences(function: Function, arrays: Sequence[Any], dtype: str = "float64", *, units: int = 0) -> list[str]:
+def differences(
+    function: Function, arrays: Sequence[Any], dtype: str = "float64", *, rounds: bool = False
+) -> list[str]:
     """Run ``function(module, *tensors)`` on both; say in which of value, dtype, gradients or error they differ.
 
     Args:
-        units: how many units in the last place of an array's largest element two right results may lie apart; 0 where the
-            arithmetic is exact.
+        rounds: the arithmetic is not exact, so that two right results may lie as far apart as rounding leaves them, by the
+            largest number in sight.
     """
     ours = _outcome(function, reference_impl, [_leaf(reference_impl, a, dtype) for a in arrays])
     theirs = _outcome(function, torch, [_leaf(torch, a, dtype) for a in arrays])
     if isinstance(ours, Exception) or isinstance(theirs, Exception):
         return [] if _kind(ours) == _kind(theirs) else [f"raised: {ours!r}, PyTorch {theirs!r}"]
+    numbers = [x for x in (*arrays, *ours, *theirs) if x is not None and x.dtype.kind == "f"]
+    largest = max((float(np.abs(x[np.isfinite(x)]).max(initial=0.0)) for x in numbers), default=0.0)
     found = []
     for name, a, b in zip(("value", *(f"gradient {k}" for k in range(len(arrays)))), ours, theirs, strict=True):
-        if (a is None) != (b is None) or (a is not None and not _same(a, b, units)):
+        same = same_bits(a, b) if a is None or b is None or not rounds else same_to_rounding(a, b, largest)
+        if not same:
             found.append(f"{name}: {a!r}, PyTorch {b!r}")
     return found
 
@@ -49,17 +55,6 @@ def _kind(error: Any) -> str:
 def _leaf(module: Any, array: Any, dtype: str) -> Any:
     is_float = array.dtype.kind == "f"
     return module.tensor(array.astype(dtype) if is_float else array, requires_grad=is_float)
-
-
-def _same(a: Any, b: Any, units: int) -> bool:
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    if np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
-        return True
-    sound = np.isfinite(a)
-    if units == 0 or not np.array_equal(sound, np.isfinite(b)) or not _same(a[~sound], b[~sound], 0):
-        return False
-    return bool(np.abs(a[sound] - b[sound]).max() <= units * np.finfo(a.dtype).eps * np.abs(b[sound]).max())
 
 
 def _outcome(function: Function, module: Any, tensors: list[Any]) -> Any:

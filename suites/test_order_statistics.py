@@ -30,4 +30,4 @@ def test_a_planted_gradient_is_seen() -> None:
     def call(module: Any, x: Any, q: Any) -> Any:
         return module.quantile(x, q.detach() if module.__name__ == "torch" else q)
 
-    assert any(text.startswith("gradient 1") for text in differences(call, [ROWS[0], np.array(0.3)], units=4))
+    assert any(text.startswith("gradient 1") for text in differences(call, [ROWS[0], np.array(0.3)], rounds=True))

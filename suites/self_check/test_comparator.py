@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.cases import Case, Failure, Outcome
-from harness.judgement import Verdict, agree_exactly, compare_arrays, judge, same_bits, settle
+from harness.judgement import Verdict, agree_exactly, compare_arrays, judge, same_bits, same_to_rounding, settle
 from harness.oracles.bound import enclose_backend
 from harness.oracles.certificate import certify
 from harness.programs import Instr, Program, Scalar, Spec
@@ -223,3 +223,19 @@ def test_settling_touches_disagreements_alone() -> None:
     for kind in ("agree", "inconclusive", "unsupported"):
         verdict = Verdict(kind, "vjp")  # type: ignore[arg-type]  # one of Kind
         assert settle(verdict, 1e-3, 1e-12, wide=False) is verdict
+
+
+ROUNDED = ("one unit in the last place", "the smallest subnormal against 0")
+
+
+@pytest.mark.parametrize("name", [n for n in UNEQUAL if n not in ROUNDED and "None" not in n])
+def test_more_than_rounding_is_seen(name: str) -> None:
+    x, y = UNEQUAL[name]
+    assert not same_to_rounding(x, y, 1.0)
+
+
+def test_rounding_is_measured_by_the_largest_number_on_the_way() -> None:
+    one, off = a(1.0, nan, inf), a(1.0 + 1e-12, nan, inf)
+    assert not same_to_rounding(one, off, 1.0)
+    assert same_to_rounding(one, off, 100.0)
+    assert same_to_rounding(one, a(np.nextafter(1.0, 2.0), nan, inf), 0.0)
