@@ -29,7 +29,8 @@ class Case:
         requires_grad: one flag an input; False for int and bool inputs.
         cotangents: one a output, of the output's shape and dtype; None where the output takes no part in the backward
             (an output that is bool, is cut off by detach, or is left unused).
-        dtype: "float64" or "float32": the dtype of the float inputs and of the whole computation.
+        dtype: of the float inputs and of the whole computation: "float64", "float32", or "float16" and "bfloat16", whose
+            arrays are float32 ones of such numbers (`harness.floats`).
     """
 
     program: Program

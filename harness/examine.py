@@ -17,7 +17,9 @@ from harness.backends import Engine
 from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
 from harness.conventions import RULES, following
+from harness.floats import HALF
 from harness.judgement import Verdict, judge, judge_estimates, settle
+from harness.kernels import RUN_HALVES, measured_ops
 from harness.oracles.bound import enclose_backend
 from harness.oracles.certificate import Certificate, certify, rounded
 from harness.programs import Program
@@ -49,16 +51,47 @@ def examine(
     why_not = backend.supports(case.program)
     if why_not is not None:
         return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
+    if case.dtype in HALF and backend.name not in RUN_HALVES:
+        why_not = f"does not run {case.dtype}"
+        return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
     if backend.name == "finite-differences":
         return (_examine_estimate(case, backend, certificate),)
     outcome = outcome or backend.prepare(case)()
+    if case.dtype in HALF and (why_not := _lacks(outcome, case, backend)):
+        return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
     differs = (_departures(backend) | _declared(backend)) & {i.op for i in case.program.instrs}
     with following(backend.name) if differs else nullcontext():
         if differs and certificate.status in ("kink", "tie"):
             certificate = certify(case, seed=seed)
-        bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name)
+        try:
+            bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name)
+        except KeyError as error:
+            if case.dtype not in HALF:
+                raise
+            # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
+            return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
         verdicts = judge(case, outcome, certificate, bound, convention=_follows(backend, case.program))
         return tuple(_settled(v, case, backend, certificate, outcome, seed) for v in verdicts)
+
+
+def _lacks(outcome: Outcome, case: Case, backend: Engine) -> str:
+    """Return why the backend says nothing of a program in half precision: a kernel that it has not; "" if it has all."""
+    message = "" if outcome.failure is None else outcome.failure.message
+    if any(words in message for words in _NO_HALF):
+        return f"no kernel in {case.dtype}: {message.splitlines()[0]}"
+    unknown = sorted({i.op for i in case.program.instrs} & _elementwise() - measured_ops(backend.name, case.dtype))
+    return f"the error of {', '.join(unknown)} in {case.dtype} was not measured" if unknown else ""
+
+
+# How PyTorch and JAX say that a kernel has no half.
+_NO_HALF = (
+    *("not implemented for 'Half'", "not implemented for 'BFloat16'", "Low precision dtypes not supported"),
+    *("Unsupported dtype", "must be either float or double dtype"),
+)
+
+
+def _elementwise() -> frozenset[str]:
+    return measured_ops("torch", "float32") | measured_ops("jax", "float32")
 
 
 def _examine_estimate(case: Case, backend: Any, certificate: Certificate) -> Verdict:
@@ -123,8 +156,8 @@ def _settled(
 
 
 def twin(case: Case) -> Case:
-    """Return the same program at the same point in the other of float64 and float32."""
-    dtype = "float32" if case.dtype == "float64" else "float64"
+    """Return the same program at the same point in the other of float64 and float32; of a half in float64."""
+    dtype = "float32" if case.dtype == "float64" else "float64"  # also of a half
 
     def convert(x: Array | None) -> Array | None:
         with np.errstate(all="ignore"):

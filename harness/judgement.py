@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.cases import Array, Case, Outcome
+from harness.floats import about, carrier, is_of
 
 __all__ = [
     "ADBENCH_TOLERANCE",
@@ -233,8 +234,9 @@ def _judge_arrays(
         shape = array.shape if true is None else true.shape
         if array.shape != shape:
             return _broken(claim, f"output {k} has shape {array.shape}, expected {shape}")
-        if array.dtype != np.dtype(case.dtype):
-            return _broken(claim, f"output {k} has dtype {array.dtype}, expected {case.dtype}")
+        if not is_of(array, case.dtype):
+            found = f"dtype {array.dtype}" if array.dtype != carrier(case.dtype) else "a number of a wider dtype"
+            return _broken(claim, f"output {k} has {found}, expected {case.dtype}")
         elements += array.size
         if not array.size:
             continue
@@ -281,7 +283,7 @@ def _excuse(case: Case, got: Sequence[Array], truth: Sequence[Any], beside: Sequ
 
 
 def _is_extreme(case: Case, got: Sequence[Array], truth: Sequence[Any]) -> bool:
-    info = np.finfo(case.dtype)
+    info = about(case.dtype)
     high, low = math.sqrt(info.max), math.sqrt(info.tiny)
     arrays: list[Array] = [x for x in (*case.primals, *got) if x.dtype.kind == "f"]
     arrays += [t.midpoints() for t in truth if t is not None and t.dtype.kind == "f"]

@@ -26,12 +26,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
+from harness.floats import about
 
-__all__ = ["KINDS", "SCHEMA", "TABLE", "Declared", "KernelErrors", "gamma", "load_kernel_errors"]
+__all__ = [
+    "KINDS",
+    "RUN_HALVES",
+    "SCHEMA",
+    "TABLE",
+    "Declared",
+    "KernelErrors",
+    "gamma",
+    "load_kernel_errors",
+    "measured_ops",
+]
 
 SCHEMA = 1
 TABLE = Path(__file__).with_name("kernel_errors.json")
+
+RUN_HALVES = ("torch", "jax", "jax-jit")
+"""The backends that are asked for float16 and bfloat16, too."""
 
 ELEMENTWISE = "k u |y| + a u scale + eta"
 EXACT = "exact"
@@ -112,13 +125,19 @@ class KernelErrors:
             known = ", ".join(f"{b} {d}" for b, d in self.flushes_subnormals)
             raise KeyError(f"kernel errors: nothing is known of {backend} {dtype}; known: {known}")
         if op not in KINDS:
-            raise KeyError(f"kernel errors: nothing is known of the op {op!r}")
+            raise KeyError(f"kernel errors: nothing is known of the op {op!r} on {backend} in {dtype}")
         return Declared(k=1.0 if KINDS[op] != EXACT else 0.0, eta=self.eta(backend, dtype), kind=KINDS[op])
 
     def eta(self, backend: str, dtype: str) -> float:
         """What underflow may add to any rounded result of that backend: the smallest normal or subnormal number."""
-        info = np.finfo(dtype)
-        return float(info.tiny if self.flushes_subnormals[backend, dtype] else info.smallest_subnormal)
+        info = about(dtype)
+        return info.tiny if self.flushes_subnormals[backend, dtype] else info.smallest_subnormal
+
+
+@functools.cache
+def measured_ops(backend: str, dtype: str) -> frozenset[str]:
+    """The ops whose kernels were measured on a backend in a dtype."""
+    return frozenset(op for name, kind, op in load_kernel_errors().declared if (name, kind) == (backend, dtype))
 
 
 def gamma(n: float, u: float) -> float:

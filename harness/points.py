@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.cases import Array, Case
+from harness.floats import HALF, about, carrier, to_dtype
 from harness.inference import OPS, differentiable_slots, infer
 from harness.programs import Program, Scalar, Spec
 
@@ -34,6 +36,7 @@ __all__ = [
     "layout_of",
     "live_slots",
     "point",
+    "rounded",
 ]
 
 Shape = tuple[int, ...]
@@ -71,6 +74,7 @@ def point(
     Args:
         seed: 0 gives simple distinct numbers (halves, quarters) at a random point, zeros (ones where the domain is
             positive) at an edge.
+        dtype: one of `harness.floats.DTYPES`; in a half the literals of the case's program are rounded to it, too.
         kind: "random" (generic values of each input's domain, no ties) or "edge" (zeros of both signs, ties, and seldom
             the others of EDGES).
         layouts: one of LAYOUTS an output: how its cotangent lies in memory; by default all "dense". "unused" (None as
@@ -79,6 +83,8 @@ def point(
             is its first row over and over.
         requires_grad: one flag an input; by default all float inputs; if nothing differentiable remains, also all.
     """
+    if dtype in HALF:  # engines differ in how they round a literal to a half
+        program = rounded(program, dtype)
     rng = np.random.default_rng(seed) if seed else None
     primals = _edge_primals(program, dtype, rng) if kind == "edge" else _primals(program, dtype, rng)
     if primal_layouts is not None:
@@ -100,6 +106,27 @@ def point(
         for k, (slot, layout, u) in enumerate(zip(program.outputs, wanted, used, strict=True))
     )
     return Case(program, primals, flags, cotangents, dtype)
+
+
+def rounded(program: Program, dtype: str) -> Program:
+    """Return the program with its literal floats, and defaults that are floats, as they are in that dtype."""
+
+    def number(v: Any) -> Any:
+        return float(to_dtype(v, dtype)) if isinstance(v, float) else v
+
+    def numbers(op: str, given: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+        defaults = {k: v for k, v in OPS[op].params.items() if isinstance(v, float) and number(v) != v}
+        return tuple(sorted((k, v if k == "ord" else number(v)) for k, v in {**defaults, **dict(given)}.items()))
+
+    instrs = tuple(
+        replace(
+            i,
+            args=tuple(Scalar(number(a.value)) if isinstance(a, Scalar) else a for a in i.args),
+            params=numbers(i.op, i.params),
+        )
+        for i in program.instrs
+    )
+    return replace(program, instrs=instrs)
 
 
 def live_slots(program: Program, requires_grad: Sequence[bool] | None = None) -> tuple[bool, ...]:
@@ -131,7 +158,7 @@ def _primals(program: Program, dtype: str, rng: np.random.Generator | None) -> t
         if spec.kind == "float":
             lo, hi = DOMAIN_RANGES[spec.domain]
             flat: Array = _simple(spec.domain, done, n, total) if rng is None else rng.uniform(lo, hi, n)
-            arrays.append(flat.astype(dtype).reshape(spec.shape))
+            arrays.append(to_dtype(flat, dtype).reshape(spec.shape))
         elif spec.kind == "int":
             arrays.append((np.arange(1, n + 1) if rng is None else rng.integers(-3, 4, n)).reshape(spec.shape))
         else:
@@ -154,6 +181,7 @@ def _simple(domain: str, start: int, n: int, total: int) -> NDArray[np.float64]:
 
 
 _START: Final = {"positive": 1.0, "fraction": 0.5, "above one": 1.0}
+_HUGE_ONES: Final = {"float64": 1e300, "float32": 1e30, "float16": 3e4, "bfloat16": 1e30}
 _TINY: Final = {"fraction": (1e-30, 1.0 - 2.0**-20), "above one": (1.0 + 2.0**-20,)}
 _POOLS: Final = {
     "positive": (1.0, 0.5, 2.0, 1.0),
@@ -178,7 +206,7 @@ _DOMAIN_ENDS: Final = {"positive": (0.0,), "unit": (-1.0, 1.0), "fraction": (0.0
 
 
 def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None) -> tuple[Array, ...]:
-    info = np.finfo(dtype)
+    info = about(dtype)
     flavour = 0 if rng is None else int(rng.integers(FLAVOURS))
     chosen = 0 if rng is None else int(rng.integers(len(program.inputs)))  # the input that may get the huge element
     arrays: list[Array] = []
@@ -187,23 +215,25 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
         if spec.kind != "float" or rng is None:
             start = _START.get(spec.domain, 0.0)
             whole: Array = np.full(n, start) if rng is None else rng.integers(-1, 2, n)
-            arrays.append(whole.astype({"float": dtype, "int": "int64", "bool": "bool"}[spec.kind]).reshape(spec.shape))
+            arrays.append(
+                whole.astype({"float": carrier(dtype), "int": "int64", "bool": "bool"}[spec.kind]).reshape(spec.shape)
+            )
             continue
         positive = spec.domain in _POOLS
         pool = list(_POOLS[spec.domain]) if positive else [0.0, -0.0, 1.0, -1.0, 0.0, 0.5, -0.5, 1.0]
         if not positive and spec.domain != "unit":
             pool += [2.0, -2.0, 3.0]
         if flavour in _TINY_ONES:
-            smallest = float(info.smallest_subnormal)
-            pool += _TINY.get(spec.domain, (1e-30, float(info.tiny), *(() if positive else (-1e-30, smallest))))
+            smallest = info.smallest_subnormal
+            pool += _TINY.get(spec.domain, (1e-30, info.tiny, *(() if positive else (-1e-30, smallest))))
         flat = rng.choice(np.array(pool), n)
         if flavour in _HUGE and i == chosen and n and spec.domain not in ("unit", "fraction"):
-            flat[int(rng.integers(n))] = 1e30 if dtype == "float32" else 1e300
+            flat[int(rng.integers(n))] = _HUGE_ONES[dtype]
         if flavour == _SATURATED and spec.domain in ("real", "positive"):
             flat = rng.uniform(15.0, 40.0, n) * (1.0 if positive else rng.choice([-1.0, 1.0], n))
         if flavour == _ENDS and spec.domain in _DOMAIN_ENDS and n:
             flat[int(rng.integers(n))] = rng.choice(np.array(_DOMAIN_ENDS[spec.domain]))
-        whole = flat.astype(dtype).reshape(spec.shape)
+        whole = to_dtype(flat, dtype).reshape(spec.shape)
         if flavour in (_ZERO_ROW, _SINGULAR, _IDENTITY):
             whole = _as_matrix(whole, flavour, positive)
         if flavour == _EQUAL:
@@ -241,7 +271,7 @@ def edges_of(case: Case) -> frozenset[str]:
     pairs = [(x, s) for x, s in zip(case.primals, case.program.inputs, strict=True) if s.kind == "float" and x.size]
     if not pairs:
         return frozenset()
-    info = np.finfo(case.dtype)
+    info = about(case.dtype)
     whole = np.concatenate([x.ravel() for x, _ in pairs])
     sizes = np.abs(whole)
     zeros = whole == 0
@@ -315,10 +345,10 @@ def _cotangent(shape: Shape, dtype: str, layout: str, rng: np.random.Generator |
     def values(size: Shape) -> Array:
         n = math.prod(size)
         flat: Array = np.resize(np.array(_COTANGENTS[k % 4 :]), n) if rng is None else rng.uniform(-2.0, 2.0, n)
-        return flat.astype(dtype).reshape(size)
+        return to_dtype(flat, dtype).reshape(size)
 
     if layout == "repeated":  # one value, but laid out in full
-        return np.full(shape, values((1,))[0], dtype)
+        return np.full(shape, values((1,))[0], carrier(dtype))
     if layout == "expanded" and shape:
         return np.broadcast_to(values((1, *shape[1:])), shape)
     if layout == "transposed" and len(shape) > 1:

@@ -31,6 +31,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from harness.cases import Array, Case
+from harness.floats import DTYPES, carrier, is_of
 from harness.inference import DOMAINS, KINDS, OPS, ProgramError, infer, unknown_op
 from harness.programs import Instr, Param, Program, Scalar, Spec
 
@@ -97,12 +98,15 @@ def loads_case(text: str) -> Case:
     program = _program(tree["program"])
     specs = infer(program)
     dtype = tree["dtype"]
-    if dtype not in ("float64", "float32"):
-        raise ProgramError(f"dtype is {_short(dtype)}, want 'float64' or 'float32'")
-    dtypes = {"float": dtype, "int": "int64", "bool": "bool"}
+    if dtype not in DTYPES:
+        raise ProgramError(f"dtype is {_short(dtype)}, want one of {', '.join(map(repr, DTYPES))}")
+    dtypes = {"float": carrier(dtype), "int": "int64", "bool": "bool"}
     primals = []
     for i, (spec, item) in enumerate(zip(program.inputs, _rows(tree, "primals", len(program.inputs)), strict=True)):
         primals.append(_array(item, f"primals[{i}]", spec.shape, dtypes[spec.kind]))
+    for i, x in enumerate(primals):
+        if x.dtype.kind == "f" and not is_of(x, dtype):
+            raise ProgramError(f"primals[{i}] holds a number that is no {dtype}")
     flags = _rows(tree, "requires_grad", len(program.inputs))
     for i, (spec, flag) in enumerate(zip(program.inputs, flags, strict=True)):
         if type(flag) is not bool or (flag and spec.kind != "float"):
@@ -113,7 +117,9 @@ def loads_case(text: str) -> Case:
     ):
         if item is not None and specs[slot].kind != "float":
             raise ProgramError(f"cotangents[{i}] is given, but the output is {specs[slot]}")
-        cotangents.append(None if item is None else _array(item, f"cotangents[{i}]", specs[slot].shape, dtype))
+        cotangents.append(
+            None if item is None else _array(item, f"cotangents[{i}]", specs[slot].shape, dtypes["float"])
+        )
     return Case(program, tuple(primals), tuple(flags), tuple(cotangents), dtype)
 
 

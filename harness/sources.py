@@ -29,6 +29,7 @@ from typing import Final
 import numpy as np
 
 from harness.cases import Array, Case
+from harness.floats import HALF
 from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
@@ -73,7 +74,7 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
         raise ValueError(f"expected has {len(expected)} entries, {len(wanted)} inputs require grad")
     write = _jax_script if framework == "jax" else _torch_script
     head, loads, steps, tail = write(case, framework, wanted)
-    tail += _report(case, wanted, expected)
+    tail += _report(case, wanted, expected, framework)
     text = "\n".join([*loads, *steps, *tail])
     if re.search(r"\b(inf|nan)\b", text):
         head.append('inf, nan = float("inf"), float("nan")')
@@ -118,8 +119,11 @@ def _pulled(case: Case) -> list[int]:
 def _torch_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[str], list[str], list[str], list[str]]:
     names, pulled = _names(case.program), _pulled(case)
     head = ["import torch" if framework == "torch" else "import reference_impl as torch"]
-    loads = [f"{names[i]} = {_laid_out(a, requires_grad=case.requires_grad[i])}" for i, a in enumerate(case.primals)]
-    loads += [f"ct{k} = {_laid_out(case.cotangents[k])}" for k in pulled]
+    loads = [
+        f"{names[i]} = {_laid_out(a, case.dtype, requires_grad=case.requires_grad[i])}"
+        for i, a in enumerate(case.primals)
+    ]
+    loads += [f"ct{k} = {_laid_out(case.cotangents[k], case.dtype)}" for k in pulled]
     steps = _statements(case.program, _TORCH)
     outputs = [names[i] for i in case.program.outputs]
     tail = [f"values = [{_joined(outputs)}]"]
@@ -137,8 +141,8 @@ def _torch_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[s
 def _jax_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[str], list[str], list[str], list[str]]:
     names, pulled = _names(case.program), _pulled(case)
     head = ["import jax", "import jax.numpy as jnp", "", 'jax.config.update("jax_enable_x64", True)']
-    loads = [f"{names[i]} = {_literal(a, 'jax')}" for i, a in enumerate(case.primals)]
-    loads += [f"ct{k} = {_literal(np.asarray(case.cotangents[k]), 'jax')}" for k in pulled]
+    loads = [f"{names[i]} = {_literal(a, 'jax', case.dtype)}" for i, a in enumerate(case.primals)]
+    loads += [f"ct{k} = {_literal(np.asarray(case.cotangents[k]), 'jax', case.dtype)}" for k in pulled]
     loads.append(f"def program({_joined([names[i] for i in wanted])}):")
     outputs = [names[i] for i in case.program.outputs]
     steps = [f"    {line}" for line in _statements(case.program, _JAX)]
@@ -158,13 +162,14 @@ def _jax_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[str
     return head, loads, steps, tail
 
 
-def _report(case: Case, wanted: Sequence[int], expected: Expected | None) -> list[str]:
+def _report(case: Case, wanted: Sequence[int], expected: Expected | None, framework: str) -> list[str]:
     names = _names(case.program)
+    wide = '.astype("float32")' if framework == "jax" and case.dtype in HALF else ""  # Python numbers, not JAX's halves
     lines = [
         f"for name, value in zip({[names[i] for i in case.program.outputs]}, values):",
-        '    print(name, "=", value.tolist())',
+        f'    print(name, "=", value{wide}.tolist())',
         f"for slot, grad in zip({list(wanted)}, grads):",
-        '    print(f"gradient of x{slot} =", None if grad is None else grad.tolist())',
+        f'    print(f"gradient of x{{slot}} =", None if grad is None else grad{wide}.tolist())',
     ]
     if expected is None:
         return lines
@@ -184,7 +189,7 @@ def _report(case: Case, wanted: Sequence[int], expected: Expected | None) -> lis
         f"expected = {truths!r}  # input: (true gradient, how far a right one may lie from it)",
         f"for slot, grad in zip({list(wanted)}, grads):",
         "    truth, bound = expected.get(slot, ([], []))",
-        "    got = [0.0] * len(truth) if grad is None else grad.reshape(-1).tolist()",
+        f"    got = [0.0] * len(truth) if grad is None else grad{wide}.reshape(-1).tolist()",
         "    for k, (g, t, b) in enumerate(zip(got, truth, bound)):",
         "        if not (g == t or abs(g - t) <= b):",
         '            wrong.append(f"gradient of x{slot}, element {k}: got {g!r}, expected {t!r} within {b!r}")',
@@ -195,32 +200,33 @@ def _report(case: Case, wanted: Sequence[int], expected: Expected | None) -> lis
 # --- literals
 
 
-def _literal(a: Array, module: str, *, requires_grad: bool = False) -> str:
+def _literal(a: Array, module: str, dtype: str, *, requires_grad: bool = False) -> str:
     """An expression for the array: `repr` of a float reads back to the same float, in float32 too."""
     namespace = "jnp" if module == "jax" else "torch"
-    dtype = f"{namespace}.{'bool_' if module == 'jax' and a.dtype.name == 'bool' else a.dtype.name}"
+    name = dtype if a.dtype.kind == "f" else "bool_" if module == "jax" and a.dtype.name == "bool" else a.dtype.name
+    dtype = f"{namespace}.{name}"
     flag = ", requires_grad=True" if requires_grad else ""
     if a.size == 0:
         return f"{namespace}.zeros({a.shape!r}, dtype={dtype}{flag})"
     return f"{namespace}.{'array' if module == 'jax' else 'tensor'}({a.tolist()!r}, dtype={dtype}{flag})"
 
 
-def _laid_out(a: Array | None, *, requires_grad: bool = False) -> str:
+def _laid_out(a: Array | None, dtype: str, *, requires_grad: bool = False) -> str:
     """An expression for a tensor with the array's elements in its layout: dense, expanded, permuted, every other."""
     array = np.asarray(a)
     if array.size == 0 or array.flags.c_contiguous:
-        return _literal(array, "torch", requires_grad=requires_grad)
+        return _literal(array, "torch", dtype, requires_grad=requires_grad)
     flag = ".requires_grad_()" if requires_grad else ""
     repeated = tuple(n > 1 and s == 0 for n, s in zip(array.shape, array.strides, strict=True))
     if any(repeated):
         base = array[tuple(slice(0, 1) if r else slice(None) for r in repeated)]
-        return f"{_literal(np.ascontiguousarray(base), 'torch')}.expand({array.shape!r}){flag}"
+        return f"{_literal(np.ascontiguousarray(base), 'torch', dtype)}.expand({array.shape!r}){flag}"
     order = sorted(range(array.ndim), key=lambda d: -array.strides[d])
     turned = array.transpose(order)
     if turned.flags.c_contiguous:
         back = tuple(order.index(d) for d in range(array.ndim))
-        return f"{_literal(turned, 'torch')}.permute({back!r}){flag}"
-    return f"{_literal(np.repeat(array, 2, axis=-1), 'torch')}[..., ::2]{flag}"
+        return f"{_literal(turned, 'torch', dtype)}.permute({back!r}){flag}"
+    return f"{_literal(np.repeat(array, 2, axis=-1), 'torch', dtype)}[..., ::2]{flag}"
 
 
 def _number(value: Param) -> str:

@@ -19,13 +19,14 @@ from typing import Final
 from hypothesis import strategies as st
 
 from harness.cases import Case
+from harness.floats import DTYPES
 from harness.generation import check_ops, generate
 from harness.points import LAYOUTS, POINT_KINDS, PRIMAL_LAYOUTS, point
 from harness.programs import Program
 
 __all__ = ["cases", "points", "programs"]
 
-DTYPES: Final = ("float64", "float32")
+WIDE: Final = ("float64", "float32")
 
 
 def programs(
@@ -60,7 +61,7 @@ def points(
     """Draw cases of one program: its primals, the inputs that require grad, its cotangents.
 
     Args:
-        dtypes: some of "float64", "float32".
+        dtypes: some of "float64", "float32", and "float16", "bfloat16" for short programs.
         kinds: some of `harness.points.POINT_KINDS`: "random", "edge".
         layouts: some of `harness.points.LAYOUTS`: how cotangents may lie in memory.
         primal_layouts: some of `harness.points.PRIMAL_LAYOUTS`: how primals may.
@@ -81,7 +82,7 @@ def cases(
     ops: Iterable[str] | None = None,
     max_inputs: int = 4,
     int_inputs: bool = True,
-    dtypes: Sequence[str] = DTYPES,
+    dtypes: Sequence[str] = WIDE,
     kinds: Sequence[str] = POINT_KINDS,
     layouts: Sequence[str] = LAYOUTS,
     primal_layouts: Sequence[str] = PRIMAL_LAYOUTS,

@@ -26,10 +26,12 @@ from harness.cases import Case
 from harness.drawn import Drawn
 from harness.environment import describe_run
 from harness.examine import examine, expected
+from harness.floats import DTYPES, HALF
 from harness.inference import OPS
 from harness.judgement import Verdict
+from harness.kernels import RUN_HALVES
 from harness.oracles.certificate import Certificate, certify
-from harness.points import LAYOUTS, PRIMAL_LAYOUTS, layout_of, point
+from harness.points import LAYOUTS, PRIMAL_LAYOUTS, edges_of, layout_of, point
 from harness.programs import Program
 from harness.records import CoverageRow, RunInfo, VerdictRow
 from harness.sources import spelled, to_source
@@ -43,6 +45,9 @@ BATCH = 50  # programs that share a Hypothesis seed
 JAX_SHARE = 8  # one program in so many goes to a compiling backend too ...
 JAX_POINTS = 16  # ... and is examined at so many points there: compiling is what costs
 SHRINK_SECONDS = 10.0
+HALF_INSTRS = 3  # the longest program that is judged in float16 and bfloat16 ...
+HALF_POINTS = 2  # ... at so many points beside the others ...
+HALF_JAX_POINTS = 4  # ... and at so many where it is compiled for them
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,13 @@ class VerifyResult:
 
     @property
     def inconclusive_share(self) -> float:
-        """Share of the elements that could not be decided, kinks apart: those are judged by convention elsewhere."""
-        elements = sum(r.element_count for r in self.rows)
-        undecided = sum(r.inconclusive_count for r in self.rows if r.reason != "kink")
+        """Share of the elements that could not be decided, kinks apart: those are judged by convention elsewhere.
+
+        Half precision is apart, too: its bounds are wide. A run of nothing else counts it.
+        """
+        rows = [r for r in self.rows if r.dtype not in HALF] or self.rows
+        elements = sum(r.element_count for r in rows)
+        undecided = sum(r.inconclusive_count for r in rows if r.reason != "kink")
         return undecided / elements if elements else 0.0
 
 
@@ -147,7 +156,7 @@ def run_verify(
     *,
     backends_: Sequence[str] = DEFAULT_BACKENDS,
     ops: Iterable[str] | None = None,
-    dtypes: Sequence[str] = ("float64", "float32"),
+    dtypes: Sequence[str] = DTYPES,
     seed: int = 0,
     budget_seconds: float = 60.0,
     max_programs: int | None = None,
@@ -162,7 +171,8 @@ def run_verify(
     Args:
         backends_: names of `harness.backends`; one that is not installed is left out and named in the result.
         ops: the op names to draw from; by default all.
-        dtypes: "float64", "float32" or both; points alternate between them.
+        dtypes: some of `harness.floats.DTYPES`. Points alternate between float64 and float32; float16 and bfloat16 get
+            points of their own, of programs of at most HALF_INSTRS ops and on backends that run them.
         seed: the same seed, versions and number of programs give the same verdicts.
         budget_seconds: when to stop drawing.
         max_programs: stop after so many programs, too.
@@ -176,16 +186,18 @@ def run_verify(
         The result; after Ctrl-C, or an exception of the harness, what there was, marked as interrupted.
 
     Raises:
-        ValueError: an unknown backend or op, a dtype other than the two, or a number below 1.
+        ValueError: an unknown backend, op or dtype, or a number below 1.
     """
     for name, value in (("points_per_program", points_per_program), ("max_instrs", max_instrs)):
         if value < 1:
             raise ValueError(f"{name} is {value}, want at least 1")
     for dtype in dtypes:
-        if dtype not in ("float64", "float32"):
-            raise ValueError(f"dtypes: {dtype!r} is not one of float64, float32")
+        if dtype not in DTYPES:
+            raise ValueError(f"dtypes: {dtype!r} is not one of {', '.join(DTYPES)}")
     if not dtypes:
-        raise ValueError("dtypes is empty: name float64, float32 or both")
+        raise ValueError(f"dtypes is empty: name some of {', '.join(DTYPES)}")
+    if set(dtypes) <= set(HALF):
+        max_instrs = min(max_instrs, HALF_INSTRS)
     ops = None if ops is None else tuple(ops)
     strategy = programs(max_instrs=max_instrs, ops=ops)
     engines: list[Engine] = []
@@ -196,6 +208,8 @@ def run_verify(
         except BackendUnavailable as error:
             missing[name] = str(error)
     info = describe_run(command=command, seed=seed, budget_seconds=budget_seconds)
+    if not any(engine.name in RUN_HALVES for engine in engines):
+        dtypes = [dtype for dtype in dtypes if dtype not in HALF] or dtypes
     drawn = Drawn(ops or tuple(OPS), tuple(dtypes))
     state = _State(info, time.monotonic() + budget_seconds, max_programs, progress, known_differences, drawn)
     interrupted = False
@@ -268,7 +282,7 @@ def _run_batch(
             if not state.finished():
                 _examine_program(state, program, engines, dtypes, seed, points)
         else:
-            _shrink_step(state, program, seed, points)
+            _shrink_step(state, program, seed)
 
     try:
         draw()
@@ -285,33 +299,44 @@ def _examine_program(
     compiling = rest == 0
     state.programs += 1
     state.drawn.program(program)
-    last = max(points, JAX_POINTS if compiling and any(e.name.startswith("jax") for e in engines) else 0)
-    for k in range(last):
-        case = _case(program, dtypes, seed, k, points, only=dtypes[turn % len(dtypes)] if compiling else None)
+    wide, halves = [d for d in dtypes if d not in HALF], [d for d in dtypes if d in HALF]
+    jitted = compiling and any(e.name.startswith("jax") for e in engines)
+    last = (JAX_POINTS if jitted and points < JAX_POINTS else points) if wide else 0
+    count = last
+    if halves and len(program.instrs) <= HALF_INSTRS:  # the bound of a longer program exceeds its gradient
+        count += max(HALF_POINTS if wide else points, HALF_JAX_POINTS if jitted else 0)
+    for k in range(count):
+        # Halves take turns at the kinds of points and with each other.
+        at, kinds = (k, wide) if k < last else (k - last, halves)
+        number = at if k < last else at + HALF_POINTS * (state.programs % 2)
+        turned = turn if jitted else number if k < last else number + state.programs // 2
+        case = _case(program, kinds[turned % len(kinds)], seed, number, points, k, plain=jitted or number % points == 0)
         certificate = certify(case, seed=k)
         state.points += 1
-        state.drawn.point(case, _kind(k, points))
+        state.drawn.point(case, _kind(number, points))
         for engine in engines:
-            if not (compiling if engine.name.startswith("jax") else k < points):
+            few = points if k < last or not wide else HALF_POINTS
+            if not (compiling if engine.name.startswith("jax") else at < few):
+                continue
+            if k >= last and engine.name not in RUN_HALVES:
                 continue
             for verdict in examine(case, engine, seed=k, certificate=certificate):
                 _note(state, program, identity, case, verdict, engine, seed, k)
     state.tell()
 
 
-def _case(program: Program, dtypes: Sequence[str], seed: int, k: int, points: int, *, only: str | None) -> Case:
-    """Return point k: dense cotangents and all gradients at the first, other layouts and fewer gradients at the rest.
+def _case(program: Program, dtype: str, seed: int, number: int, points: int, k: int, *, plain: bool) -> Case:
+    """Return point k: a plain one has dense arrays and all gradients, the others other layouts and fewer gradients.
 
-    A compiling backend would compile each combination anew, so there the points differ in their numbers alone, and `only`
-    is the one dtype.
+    A compiling backend would compile each combination of dtype, layout and gradients anew, so there the points differ in
+    their numbers alone.
     """
     outputs, inputs = len(program.outputs), len(program.inputs)
-    plain = k % points == 0 or only is not None
     return point(
         program,
         seed=seed * 131 + k + 1,
-        kind=_kind(k, points),
-        dtype=only or dtypes[k % len(dtypes)],
+        kind=_kind(number, points),
+        dtype=dtype,
         layouts=None if plain else [LAYOUTS[(seed + k + 3 * i) % len(LAYOUTS)] for i in range(outputs)],
         primal_layouts=None if plain else [_LYING[(seed + 3 * k + i) % len(_LYING)] for i in range(inputs)],
         requires_grad=None if plain or inputs == 1 else [(seed + k + i) % 4 != 0 for i in range(inputs)],
@@ -330,8 +355,9 @@ def _kind(k: int, points: int) -> str:
 def _note(
     state: _State, program: Program, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
 ) -> None:
-    state.elements += verdict.elements
-    state.undecided += verdict.undecided
+    if case.dtype not in HALF:
+        state.elements += verdict.elements
+        state.undecided += verdict.undecided
     row = _row(state, program, case, verdict, engine, seed, k, identity)
     if verdict.kind == "disagree":
         found = _known_bucket(state, case, verdict, engine, k)
@@ -353,7 +379,7 @@ def _known_bucket(state: _State, case: Case, verdict: Verdict, engine: Engine, k
     return parts[0][0] if parts and not state.alone else None
 
 
-def _shrink_step(state: _State, program: Program, seed: int, points: int) -> None:
+def _shrink_step(state: _State, program: Program, seed: int) -> None:
     """Raise if the program shows the disagreement that is being shrunk, at a simple point or at one like the first."""
     assert state.found is not None
     best, case, verdict, engine, k = state.found
@@ -363,7 +389,7 @@ def _shrink_step(state: _State, program: Program, seed: int, points: int) -> Non
         _disagree()
     if time.monotonic() > state.shrinking_until:
         return
-    kind = _kind(k, points)
+    kind = "edge" if edges_of(case) else "random"
     for point_seed, primal, cotangent in _points_like(case, seed * 131 + k + 1):
         candidate = point(
             program,

@@ -35,6 +35,7 @@ __all__ = ["DEFAULT_PATH", "Judged", "Waiver", "WaiverError", "expired", "load",
 DEFAULT_PATH = Path(__file__).with_name("waivers.toml")
 
 _TEXT_KEYS = ("id", "backend", "versions", "claim", "op", "reason", "link")
+_OPTIONAL = ("dtype", "difference")
 
 
 class WaiverError(ValueError):
@@ -55,6 +56,7 @@ class Waiver:
         link: where it is reported or documented.
         expires: last day on which it holds.
         dtype: the only dtype that it holds for; None for all.
+        difference: the only kind of difference (`harness.triage.DIFFERENCES`) that it holds for; None for all.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Waiver:
     link: str
     expires: date
     dtype: str | None = None
+    difference: str | None = None
 
 
 class Judged(Protocol):
@@ -81,6 +84,8 @@ class Judged(Protocol):
     def ops(self) -> str: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def difference(self) -> str: ...
 
 
 def load(path: str | Path = DEFAULT_PATH) -> tuple[Waiver, ...]:
@@ -124,7 +129,7 @@ def match(waivers: Iterable[Waiver], row: Judged, *, today: date | None = None) 
     """The first waiver that covers a disagreement, or None.
 
     Args:
-        row: backend, version, claim and dtype of the disagreement, and the ops of its *minimised* program: before
+        row: backend, version, claim, dtype and difference of the disagreement, and the ops of its *minimised* program: before
             shrinking, a program that merely contains a waived op would hide a new defect of another one.
         today: the day on which it is asked; the current day in UTC by default.
     """
@@ -135,6 +140,7 @@ def match(waivers: Iterable[Waiver], row: Judged, *, today: date | None = None) 
             and waiver.claim == row.claim
             and waiver.op in row.ops.split()
             and waiver.dtype in (None, row.dtype)
+            and waiver.difference in (None, row.difference)
             and day <= waiver.expires
             and _covers(waiver.versions, row.backend_version)
         ):
@@ -164,9 +170,9 @@ def _read_entry(where: str, entry: dict[str, Any]) -> Waiver:
     for key in (*_TEXT_KEYS, "expires"):
         if key not in entry:
             raise WaiverError(f"{where}: {key} is missing")
-    if strange := sorted(set(entry) - {*_TEXT_KEYS, "expires", "dtype"}):
+    if strange := sorted(set(entry) - {*_TEXT_KEYS, "expires", *_OPTIONAL}):
         raise WaiverError(f"{where}: unknown key {strange[0]!r}")
-    for key in (*_TEXT_KEYS, "dtype"):
+    for key in (*_TEXT_KEYS, *_OPTIONAL):
         value = entry.get(key, "-")
         if not isinstance(value, str) or not value.strip():
             raise WaiverError(f"{where}: {key} is {value!r}, not a text")

@@ -110,7 +110,7 @@ def test_every_primitive_of_the_vocabulary_is_declared() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [("tensorflow", "float64", "exp"), ("torch", "float16", "exp"), ("torch", "float64", "frobnicate")]
+    "key", [("tensorflow", "float64", "exp"), ("reference", "float16", "exp"), ("torch", "float64", "frobnicate")]
 )
 def test_an_unknown_key_is_refused_by_name(key: tuple[str, str, str]) -> None:
     with pytest.raises(KeyError, match="nothing is known of"):

@@ -36,6 +36,7 @@ class Judged:
     claim: str = "vjp"
     ops: str = "sin atan2"
     dtype: str = "float32"
+    difference: str = "value"
 
 
 def test_the_shipped_file_is_valid_and_not_expired() -> None:
@@ -61,6 +62,12 @@ def test_a_waiver_covers_what_it_names() -> None:
 )
 def test_a_waiver_covers_nothing_else(row: Judged) -> None:
     assert waivers.match(WAIVERS, row, today=DAY) is None
+
+
+def test_with_a_difference_it_covers_that_kind_alone() -> None:
+    raising = [replace(WAIVERS[0], difference="raises")]
+    assert waivers.match(raising, Judged(), today=DAY) is None
+    assert waivers.match(raising, Judged(difference="raises"), today=DAY) is not None
 
 
 def test_without_dtype_it_covers_every_dtype() -> None:

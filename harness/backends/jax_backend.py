@@ -20,6 +20,7 @@ import numpy as np
 
 from harness.backends import basic_index, jax_layers, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.floats import HALF
 from harness.programs import Program
 from harness.spelling import JAX, spoken
 
@@ -444,6 +445,18 @@ def _value(program: Program, dtype: str, jit: bool, rewrites: bool) -> Callable[
     return _jit(evaluate, rewrites) if jit else evaluate
 
 
+def _given(x: Array, dtype: str) -> Any:
+    """A contiguous private copy; of an array that carries halves as what JAX calls them."""
+    halves = x.dtype.kind == "f" and dtype in HALF
+    return np.array(x, jnp.dtype(dtype), order="C") if halves else np.array(x, order="C")
+
+
+def _copied(y: Any) -> Array:
+    """A copy as a NumPy array; a half in the array that carries it."""
+    made: Array = np.array(y)
+    return made.astype(np.float32) if y.dtype in (jnp.float16, jnp.bfloat16) else made
+
+
 @dataclass(frozen=True)
 class JaxBackend:
     """JAX on the CPU with 64-bit numbers; whole programs are compiled if `jit`. Its exceptions become failures.
@@ -478,14 +491,14 @@ class JaxBackend:
         pull_back = _compiled(*key, self.rewrites) if self.jit else _eager(*key)
         # A contiguous private copy: JAX may alias the memory of the array that it is given. It converts a NumPy array at
         # the call faster than `jnp.array` does beforehand.
-        inputs = [np.array(x, order="C") for x in case.primals]
-        cotangents = [np.array(ct, order="C") for ct in case.cotangents if ct is not None]
+        inputs = [_given(x, case.dtype) for x in case.primals]
+        cotangents = [_given(ct, case.dtype) for ct in case.cotangents if ct is not None]
 
         def thunk() -> Outcome:
             try:
                 values, grads = pull_back(inputs, cotangents)
                 return Outcome(
-                    tuple([np.array(y) for y in values]), tuple([None if g is None else np.array(g) for g in grads])
+                    tuple([_copied(y) for y in values]), tuple([None if g is None else _copied(g) for g in grads])
                 )
             except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
@@ -495,11 +508,11 @@ class JaxBackend:
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only."""
         evaluate = _value(case.program, case.dtype, self.jit, self.rewrites)
-        inputs = [jnp.array(x) for x in case.primals]
+        inputs = [jnp.array(_given(x, case.dtype)) for x in case.primals]
 
         def thunk() -> Outcome:
             try:
-                return Outcome(tuple([np.array(y) for y in evaluate(inputs)]))
+                return Outcome(tuple([_copied(y) for y in evaluate(inputs)]))
             except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
 

@@ -265,20 +265,36 @@ def _evaluator(program: Program) -> Callable[[Sequence[Any]], list[Any]]:
     return straighten(program, OPS)
 
 
-def same_layout(array: Array) -> Any:
+def same_layout(array: Array, dtype: str = "") -> Any:
     """Copy a NumPy array into a tensor of the same values, shape and strides, stride 0 included.
+
+    Args:
+        dtype: "float16" or "bfloat16" for a tensor of it from the array that carries it; else the array's own.
 
     PyTorch has no negative strides, and none that are no multiple of the element size: such an array becomes contiguous.
     """
     strides = array.strides
     size = array.itemsize
-    if array.size == 0 or any(s < 0 or s % size for s in strides):
-        return torch.from_numpy(np.array(array, order="C"))
-    if array.flags.c_contiguous:
-        return torch.from_numpy(np.array(array, order="C"))
+    half = _HALVES.get(dtype) if array.dtype.kind == "f" else None
+    if array.size == 0 or array.flags.c_contiguous or any(s < 0 or s % size for s in strides):
+        dense = torch.from_numpy(np.array(array, order="C"))
+        return dense if half is None else dense.to(half)
     extent = 1 + sum((n - 1) * (s // size) for n, s in zip(array.shape, strides, strict=True))
     memory = np.lib.stride_tricks.as_strided(array, (extent,), (size,), writeable=False)
-    return torch.as_strided(torch.from_numpy(memory.copy()), array.shape, [s // size for s in strides])
+    flat = torch.from_numpy(memory.copy())
+    return torch.as_strided(flat if half is None else flat.to(half), array.shape, [s // size for s in strides])
+
+
+_HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def _copied(t: Any) -> Array:
+    """A tensor's numbers in memory of their own; a half in the array that carries it."""
+    copy: Array = (t.float() if t.dtype in _CARRIED else t).numpy().copy()
+    return copy
+
+
+_CARRIED = frozenset(_HALVES.values())
 
 
 def devices() -> tuple[str, ...]:
@@ -314,9 +330,9 @@ class TorchBackend:
     def prepare(self, case: Case) -> Thunk:
         """Copy the case into tensors, keeping strides; the thunk runs forward and backward on new leaves."""
         evaluate = _evaluator(case.program)
-        bases = [same_layout(x) for x in case.primals]
+        bases = [same_layout(x, case.dtype) for x in case.primals]
         marked = list(zip(bases, case.requires_grad, strict=True))
-        cotangents = [None if ct is None else same_layout(ct) for ct in case.cotangents]
+        cotangents = [None if ct is None else same_layout(ct, case.dtype) for ct in case.cotangents]
         wanted = [i for i, r in enumerate(case.requires_grad) if r]
         quiet = _quiet(case.program)
 
@@ -336,8 +352,8 @@ class TorchBackend:
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
             leaf_grads = [inputs[i].grad for i in wanted]
             return Outcome(
-                tuple([y.detach().numpy().copy() for y in outputs]),
-                tuple([None if g is None else g.numpy().copy() for g in leaf_grads]),
+                tuple([_copied(y.detach()) for y in outputs]),
+                tuple([None if g is None else _copied(g) for g in leaf_grads]),
             )
 
         return thunk
@@ -345,7 +361,7 @@ class TorchBackend:
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only, under `no_grad`."""
         evaluate = _evaluator(case.program)
-        inputs = [same_layout(x) for x in case.primals]
+        inputs = [same_layout(x, case.dtype) for x in case.primals]
         quiet = _quiet(case.program)
 
         def thunk() -> Outcome:
@@ -354,7 +370,7 @@ class TorchBackend:
                     outputs = evaluate(inputs)
             except Exception as error:  # whatever the framework raises is its outcome
                 return Outcome(failure=Failure(type(error).__name__, str(error)))
-            return Outcome(tuple([y.numpy().copy() for y in outputs]))
+            return Outcome(tuple([_copied(y) for y in outputs]))
 
         return thunk
 

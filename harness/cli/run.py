@@ -38,8 +38,8 @@ def run(*, budget: float, bench_budget: float, max_inconclusive: float, seed: in
       adjudge run --markdown summary.md --junit adjudge.xml --github
     """
     judged = judge(
-        budget=budget, chosen=None, ops=None, dtypes=("float64", "float32"), max_programs=None, waivers=None,
-        jax_cache=None, max_inconclusive=max_inconclusive, seed=seed, out=out,
+        budget=budget, chosen=None, ops=None, dtypes=("float64", "float32", "float16", "bfloat16"),
+        max_programs=None, waivers=None, jax_cache=None, max_inconclusive=max_inconclusive, seed=seed, out=out,
     )  # fmt: skip
     code, runs = judged.code, [judged.run]
     if code != INTERRUPTED:

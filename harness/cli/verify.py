@@ -66,10 +66,10 @@ def _verify_backends() -> Collection[str]:
 @click.option(
     "--dtypes",
     metavar="NAMES",
-    callback=names("dtype", lambda: ("float64", "float32")),
-    default="float64,float32",
+    callback=names("dtype", lambda: ("float64", "float32", "float16", "bfloat16")),
+    default="float64,float32,float16,bfloat16",
     show_default=True,
-    help="Dtypes of the points, in turn.",
+    help="Dtypes of the points; of float16 and bfloat16 short programs alone, beside the others.",
 )
 @click.option("--max-programs", type=click.IntRange(1), help="Stop after so many programs.")
 @click.option(

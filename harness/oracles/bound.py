@@ -22,6 +22,7 @@ import numpy as np
 from flint import arb
 
 from harness.cases import Case
+from harness.floats import about
 from harness.kernels import Declared, gamma, load_kernel_errors
 from harness.oracles import matrix_rounding
 from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, precision, undecided, widening
@@ -31,7 +32,7 @@ from harness.oracles.worlds import MOST, TooManyError, worlds
 
 __all__ = ["Bound", "enclose_backend", "enlarged", "sums_in_any_order", "widener"]
 
-BITS = {"float64": 96, "float32": 64}
+BITS = {"float64": 96, "float32": 64, "float16": 64, "bfloat16": 64}
 _INFINITE = arb("nan")
 
 
@@ -72,7 +73,7 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
     """
     dtype = rounding or case.dtype
     flushes = load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
-    convert = functools.partial(_flushed, tiny=float(np.finfo(dtype).tiny)) if flushes else BallArray.from_floats
+    convert = functools.partial(_flushed, tiny=about(dtype).tiny) if flushes else BallArray.from_floats
 
     def pull_back() -> Bound:
         global _left_range
@@ -140,9 +141,9 @@ def enlarged(bound: Bound, factor: float) -> Bound:
 def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping[str, Any], Any], Any]:
     """Return the function that widens each primitive's result by the declared error of that backend and dtype."""
     errors = load_kernel_errors()
-    info = np.finfo(dtype)
-    u = float(info.eps) / 2
-    largest = arb(float(info.max))
+    info = about(dtype)
+    u = info.eps / 2
+    largest = arb(info.max)
     eta = arb(0, errors.eta(backend, dtype))
     elementwise: dict[str, tuple[arb, arb, Declared]] = {}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -23,14 +23,14 @@ import reference_impl
 from harness.backends import straighten
 from harness.backends.reference import OPS
 from harness.cases import Array, Case
-from harness.inference import OPS as SIGNATURES
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
 from harness.oracles.worlds import MOST, TooManyError, worlds
+from harness.points import rounded
 
 __all__ = ["Certificate", "Pulled", "Status", "certify", "pull_back_balls", "push_forward_series", "rounded"]
-from harness.programs import Program, Scalar
+from harness.programs import Program
 from harness.spelling import TORCH
 
 reference_impl.register_array_type(BallArray, enclose)
@@ -117,27 +117,6 @@ _ON_SERIES = {name: SERIES[name] if name in SERIES and name not in TORCH else _c
 def _evaluator(program: Program, dtype: str, on_series: bool) -> Callable[[Sequence[Any]], list[Any]]:
     """Return the program as one function, its literals rounded to the dtype as every backend rounds them."""
     return straighten(rounded(program, dtype), _ON_SERIES if on_series else OPS)
-
-
-def rounded(program: Program, dtype: str) -> Program:
-    """Return the program with its literal floats, and defaults that are floats, as they are in that dtype."""
-
-    def number(v: Any) -> Any:
-        return float(np.dtype(dtype).type(v)) if isinstance(v, float) else v
-
-    def numbers(op: str, given: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
-        defaults = {k: v for k, v in SIGNATURES[op].params.items() if isinstance(v, float) and number(v) != v}
-        return tuple(sorted((k, v if k == "ord" else number(v)) for k, v in {**defaults, **dict(given)}.items()))
-
-    instrs = tuple(
-        replace(
-            i,
-            args=tuple(Scalar(number(a.value)) if isinstance(a, Scalar) else a for a in i.args),
-            params=numbers(i.op, i.params),
-        )
-        for i in program.instrs
-    )
-    return replace(program, instrs=instrs)
 
 
 def pull_back_balls(

@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 from harness import backends
 from harness.backends import Engine
 from harness.cases import Array, Case
-from harness.kernels import KINDS, SCHEMA, TABLE, Declared
+from harness.floats import HALF, about, carrier, to_dtype
+from harness.kernels import KINDS, RUN_HALVES, SCHEMA, TABLE, Declared
 from harness.oracles.balls import Undecidable
 from harness.oracles.families import activations, rounding, special, transcendental
 from harness.oracles.series import series_length
+from harness.points import rounded
 from harness.programs import Instr, Param, Program, Scalar, Spec
 
 __all__ = [
@@ -46,8 +48,8 @@ __all__ = [
     "regenerate",
 ]
 
-BACKENDS = ("reference", "torch", "jax", "jax-jit")
 DTYPES = ("float64", "float32")
+BACKENDS = ("reference", "torch", "jax", "jax-jit")
 BITS = 200
 MANY_BITS = 2400  # enough to reduce the largest float64 modulo pi
 MOSTLY_RELATIVE = 16.0  # a kernel with a larger relative error is declared with an absolute part
@@ -219,9 +221,9 @@ def probes(dtype: str, count: int, ops: frozenset[str] | None = None) -> tuple[P
             if ops is not None and op not in ops:
                 continue
             for params in PARAMS.get(op, ({},)):
-                rounded = {k: float(np.dtype(dtype).type(v)) if isinstance(v, float) else v for k, v in params.items()}
+                rounded = {k: float(to_dtype(v, dtype)) if isinstance(v, float) else v for k, v in params.items()}
                 for args, points in _points(op, dtype, count // len(PARAMS.get(op, ({},)))):
-                    rows = list(zip(*[_numbers(arg, points) for arg in args], strict=True))
+                    rows = list(zip(*[_numbers(arg, points, dtype) for arg in args], strict=True))
                     tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
                     exact = tuple(_evaluate(value, row, **rounded) for row in rows)
                     rates = tuple(tuple(_evaluate(slopes[k], row, **rounded) for row in rows) for k in tensors)
@@ -231,10 +233,10 @@ def probes(dtype: str, count: int, ops: frozenset[str] | None = None) -> tuple[P
     return tuple(found)
 
 
-def _numbers(arg: int | Scalar, points: tuple[Array, ...]) -> list[float]:
+def _numbers(arg: int | Scalar, points: tuple[Array, ...], dtype: str) -> list[float]:
     if isinstance(arg, Scalar):
         # A literal is a float64 that the framework rounds to the dtype of the tensor beside it.
-        return [float(points[0].dtype.type(arg.value))] * len(points[0])
+        return [float(to_dtype(arg.value, dtype))] * len(points[0])
     return [float(v) for v in points[arg]]
 
 
@@ -260,14 +262,14 @@ def _points(op: str, dtype: str, count: int) -> Iterator[tuple[tuple[int | Scala
 def _clean(x: NDArray[np.float64], dtype: str) -> Any:
     """To the dtype, without infinities and subnormal numbers: those have facts of their own."""
     with np.errstate(all="ignore"):
-        y = x.astype(dtype)
-    good: NDArray[np.bool_] = np.isfinite(y) & ((np.abs(y) >= float(np.finfo(dtype).tiny)) | (y == 0))
+        y = to_dtype(x, dtype)
+    good: NDArray[np.bool_] = np.isfinite(y) & ((np.abs(y) >= about(dtype).tiny) | (y == 0))
     return y[good]
 
 
 def _spread(rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
     """Both signs, exponents over the whole range of the dtype."""
-    info = np.finfo(dtype)
+    info = about(dtype)
     exponents = rng.uniform(info.minexp, info.maxexp - 1, count)
     sizes: NDArray[np.float64] = np.ldexp(rng.uniform(0.5, 1.0, count), exponents.astype(int))
     signs: NDArray[np.float64] = rng.choice([-1.0, 1.0], count)
@@ -296,7 +298,7 @@ _POSITIVE = frozenset({"polygamma", "digamma", "lgamma"})
 
 def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
     n = count // 6
-    info = np.finfo(dtype)
+    info = about(dtype)
     tiny = np.ldexp(rng.uniform(0.5, 1, n), -rng.integers(0, 60, n)) * rng.choice([-1.0, 1.0], n)
     quarter_turns = rng.integers(-2000, 2000, n) * (math.pi / 2)
     tails = rng.uniform(-1.0, 1.0, n) * math.log(float(info.max)) * 1.05
@@ -321,7 +323,7 @@ def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[
 
 def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[Array, Array]:
     n = count // 4
-    info = np.finfo(dtype)
+    info = about(dtype)
     one, two = rng.uniform(-10, 10, n), rng.uniform(-10, 10, n)
     near = np.ldexp(rng.uniform(0.5, 1, n), -rng.integers(0, 30, n)) * rng.choice([-1.0, 1.0], n)
     wide, other = _spread(rng, dtype, n), _spread(rng, dtype, n)
@@ -336,7 +338,8 @@ def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[A
         a = np.concatenate([one, wide, one, near])
         b = np.concatenate([two, other, one * (1 + near) if op != "logaddexp" else -one * (1 + near), near * 0 + two])
     with np.errstate(all="ignore"):
-        a, b = a.astype(dtype), b.astype(dtype)
+        a, b = to_dtype(a, dtype), to_dtype(b, dtype)
+    a, b = a + 0.0, b + 0.0  # balls do not know the sign of -0
     good = np.isfinite(a) & np.isfinite(b)
     good &= ((np.abs(a) >= info.tiny) | (a == 0)) & ((np.abs(b) >= info.tiny) | (b == 0))
     return a[good], b[good]
@@ -349,6 +352,7 @@ class _Worst:
     k: float = 0.0  # relative, over results that are normal numbers
     at: tuple[float, ...] = ()
     of_one: float = 0.0  # relative to the larger of 1 and the exact result
+    at_zero: float = 0.0  # absolute, where the exact result is 0
     underflow: float = 0.0  # in smallest subnormal numbers, over exact results below the smallest normal one
     lost: int = 0  # results that are not finite though the exact one is well inside the range
     lost_at: tuple[float, ...] = ()
@@ -356,10 +360,10 @@ class _Worst:
 
 
 def _compare(
-    results: Any, exact: Sequence[Any], inputs: Sequence[Array], worst: _Worst, early: float = 1.0
+    results: Any, exact: Sequence[Any], inputs: Sequence[Array], worst: _Worst, dtype: str, early: float = 1.0
 ) -> list[tuple[int, float, float]]:
     """Update `worst`; return (point, |error|, |exact|) of every point that was compared."""
-    info = np.finfo(results.dtype)
+    info = about(dtype)
     u, tiny, top = float(info.eps) / 2, float(info.tiny), float(info.max) * (1 - 64 * float(info.eps))
     least = arb(float(info.smallest_subnormal))
     rows = []
@@ -379,6 +383,8 @@ def _compare(
         error = float(gap.upper())
         if gap.is_zero():
             continue
+        if e.is_zero():
+            worst.at_zero = max(worst.at_zero, error)
         if size < tiny * early:
             worst.underflow = max(worst.underflow, float((gap / least).upper()))
             continue
@@ -394,7 +400,8 @@ def _case(probe: Probe, points: tuple[Array, ...], dtype: str) -> Case:
     program = Program(
         tuple(Spec(x.shape) for x in points), (Instr(probe.op, probe.args, probe.params),), (len(points),)
     )
-    return Case(program, points, (True,) * len(points), (np.ones(points[0].shape, dtype=dtype),), dtype)
+    program = rounded(program, dtype) if dtype in HALF else program
+    return Case(program, points, (True,) * len(points), (np.ones(points[0].shape, carrier(dtype)),), dtype)
 
 
 def _layouts(engine: Engine, probe: Probe, dtype: str) -> Iterator[tuple[slice, Case]]:
@@ -429,7 +436,7 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
 
     Args:
         backend: name of an installed backend.
-        dtype: "float64" or "float32".
+        dtype: one of `harness.floats.DTYPES`.
         count: points an op, about.
         ops: names in `EXACT` and `ADDING`; by default all.
 
@@ -438,7 +445,7 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
         such inputs) and "ops": op -> the declared error and, under "measured", what was seen.
 
     Raises:
-        RuntimeError: the backend failed on an op.
+        RuntimeError: the backend failed on an op, in float64 or float32.
     """
     engine = backends.get(backend)
     grouped: dict[str, list[Probe]] = {}
@@ -448,19 +455,26 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
     flushes = _flushes(engine, dtype)
     before, ctx.prec = ctx.prec, BITS
     try:
-        entries = {op: _entry(engine, group, dtype, flushes) for op, group in grouped.items()}
+        entries = {}
+        for op, group in grouped.items():
+            try:
+                entries[op] = _entry(engine, group, dtype, flushes)
+            except RuntimeError:
+                if dtype not in HALF:
+                    raise
+                # A framework need not have every kernel in half precision; what is not measured is not judged.
     finally:
         ctx.prec = before
     adding = measure_adding(engine, dtype, ops)
     for entry in adding.values():
-        entry["eta"] = float(np.finfo(dtype).tiny if flushes else np.finfo(dtype).smallest_subnormal)
+        entry["eta"] = about(dtype).tiny if flushes else about(dtype).smallest_subnormal
     return {"version": engine.version, "flushes_subnormals": flushes, "ops": entries | adding}
 
 
 def _flushes(engine: Engine, dtype: str) -> bool:
     """Whether a subnormal number times 2**60 is 0."""
-    x = np.array([np.finfo(dtype).tiny / 4] * 3, dtype=dtype)
-    program = Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0**60))),), (1,))
+    x = to_dtype([about(dtype).tiny / 4] * 3, dtype)
+    program = Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0**10 if dtype == "float16" else 2.0**60))),), (1,))
     outcome = engine.value_thunk(Case(program, (x,), (False,), (None,), dtype))()
     return not np.any(outcome.values[0])
 
@@ -475,27 +489,27 @@ def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dic
             outcome = engine.prepare(case)()
             if outcome.failure is not None:
                 raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
-            seen = _compare(outcome.values[0], probe.value[part], case.primals, value, early)
+            seen = _compare(outcome.values[0], probe.value[part], case.primals, value, dtype, early)
             largest = np.max(
-                np.abs(np.stack([np.abs(np.asarray(_numbers(a, case.primals))) for a in probe.args])), axis=0
+                np.abs(np.stack([np.abs(np.asarray(_numbers(a, case.primals, dtype))) for a in probe.args])), axis=0
             )
             rows += [(error, size, float(largest[i])) for i, error, size in seen]
             tensors = [k for k, arg in enumerate(probe.args) if not isinstance(arg, Scalar)]
             for k, exact, grad in zip(tensors, probe.slopes, outcome.grads, strict=True):
                 if grad is not None:
-                    _compare(grad, exact[part], case.primals, slopes[k])
+                    _compare(grad, exact[part], case.primals, slopes[k], dtype)
         for case, results, wide in _broadcast(probe, dtype):
             outcome = engine.value_thunk(case)()
             if outcome.failure is not None:
                 raise RuntimeError(f"{engine.name}: {probe.op}: {outcome.failure.kind}: {outcome.failure.message}")
             largest = np.max(np.abs(np.stack(wide)), axis=0)
-            seen = _compare(outcome.values[0], results, wide, value, early)
+            seen = _compare(outcome.values[0], results, wide, value, dtype, early)
             rows += [(error, size, float(largest[i])) for i, error, size in seen]
     declared = _declare(
         value, rows, dtype, flushes, crosses_zero=group[0].op in CROSSES_ZERO, correct=group[0].op in IEEE_OPS
     )
     if early > 1.0:
-        declared = replace(declared, eta=early * float(np.finfo(dtype).tiny))
+        declared = replace(declared, eta=early * about(dtype).tiny)
     return {
         **asdict(declared),
         "measured": {
@@ -522,7 +536,7 @@ def _declare(
     crosses_zero: bool = False,
     correct: bool = False,
 ) -> Declared:
-    info = np.finfo(dtype)
+    info = about(dtype)
     u, least, tiny = float(info.eps) / 2, float(info.smallest_subnormal), float(info.tiny)
     if flushes:
         eta = tiny
@@ -535,16 +549,22 @@ def _declare(
     if plain == 1.0 and not correct:
         plain = MARGIN
     if value.k <= MOSTLY_RELATIVE:
+        if dtype in HALF and value.at_zero > eta:
+            # Between such coarse numbers nothing else shows that a zero of the function is missed by an absolute error.
+            return Declared(k=plain, a=MARGIN * value.at_zero / u, scale="1", eta=eta)
         return Declared(k=plain, eta=eta)
-    # Of the forms that cover every point, the one that allows least at nine points of ten.
+    # Of the forms that cover every point, the one that allows least at nine points of ten; in a half, whose largest and
+    # smallest numbers the points hold in plenty, at five of ten.
+    level = 0.5 if dtype in HALF else 0.9
     k = MOSTLY_RELATIVE / 2
     choices = [] if crosses_zero else [(plain, Declared(k=plain, eta=eta))]
     for scale, size_of in SCALES.items():
         sizes = [size_of(y, largest) for _, y, largest in rows]
         used = [(e, y, s) for (e, y, _), s in zip(rows, sizes, strict=True) if s >= tiny]
-        a = _margin(max((e - k * u * y) / s / u for e, y, s in used))
+        most = max((e - k * u * y) / s / u for e, y, s in used)
+        a = MARGIN * most if dtype in HALF else _margin(most)  # a float32 computation's error is far below a half's u
         if math.isfinite(a) and not (crosses_zero and scale.endswith("|y|")):
-            allowed = float(np.quantile([k + a * (s / y) for _, y, s in used], 0.9))
+            allowed = float(np.quantile([k + a * (s / y) for _, y, s in used], level))
             choices.append((allowed, Declared(k=k, a=a, scale=scale, eta=eta)))
     return min(choices, key=lambda choice: choice[0])[1]
 
@@ -651,7 +671,7 @@ def _rows(dtype: str) -> Iterator[Array]:
         for repeat in range(6):
             x = rng.normal(size=n)
             for row in (x, 30 * x, 1e3 + x, np.ldexp(x, rng.integers(-12, 4, n)), np.abs(x) * 10.0**-repeat):
-                yield row.astype(dtype)
+                yield to_dtype(row, dtype)
 
 
 def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -659,8 +679,9 @@ def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = Non
 
     With `ops`, for these only.
     """
-    info = np.finfo(dtype)
-    u, tiny, top = float(info.eps) / 2, float(info.tiny) * 2.0**20, float(info.max) / 2.0**20
+    info = about(dtype)
+    spare = 2.0**20 if dtype not in HALF else 2.0**4
+    u, tiny, top = info.eps / 2, info.tiny * spare, info.max / spare
     found = {}
     before, ctx.prec = ctx.prec, BITS
     try:
@@ -675,7 +696,7 @@ def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = Non
                     raise RuntimeError(f"{engine.name}: {op}: {outcome.failure.kind}: {outcome.failure.message}")
                 results = np.atleast_1d(outcome.values[0]).tolist()
                 for y, e, allowed in zip(results, *exact([arb(float(v)) for v in x]), strict=True):
-                    if not tiny < abs(e) < top:
+                    if not tiny < abs(e) < top or (dtype in HALF and not math.isfinite(y)):
                         continue  # underflow and overflow have rules of their own
                     used = float((abs(arb(y) - e) / allowed).upper()) / u
                     if used > worst:
@@ -716,7 +737,7 @@ def regenerate(
     for backend in BACKENDS:
         if missing[backend] is not None:
             continue
-        for dtype in DTYPES:
+        for dtype in (*DTYPES, *(HALF if backend in RUN_HALVES else ())):
             progress(f"{backend} {dtype}")
             blocks = table["backends"].setdefault(backend, {})
             found = measure(backend, dtype, count=count, ops=ops)

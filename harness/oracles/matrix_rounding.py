@@ -19,6 +19,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
+from harness.floats import DTYPES, about
 from harness.kernels import gamma
 from harness.oracles.balls import BallArray, filled
 from harness.oracles.enclosures import ENCLOSURES
@@ -33,7 +34,7 @@ _MARGIN = 1.01
 
 
 def _info(u: float) -> Any:
-    return np.finfo(np.float64 if u < 1e-10 else np.float32)
+    return about(next(name for name in DTYPES if u == about(name).eps / 2))
 
 
 def _spread(radii: Floats) -> Any:
@@ -80,7 +81,7 @@ def _solve(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, 
     with np.errstate(all="ignore"):
         more = _limited(off * rows.sum(axis=-2, keepdims=True), 0.5)
         x = _sizes(result).sum(axis=-2, keepdims=True)
-        radii = off * rows * x * more + rows * (4 * n * float(_info(u).tiny)) + 0 * _sizes(result)
+        radii = off * rows * x * more + rows * (4 * n * _info(u).tiny) + 0 * _sizes(result)
     return _spread(_known(radii))
 
 
@@ -146,7 +147,7 @@ def _cholesky(args: tuple[Any, ...], params: Mapping[str, Any], result: BallArra
         g = gamma(n + 2, u)
         size = g * (v * v).sum(axis=(-1, -2), keepdims=True)
         inner = np.tril(g * v * np.swapaxes(v, -1, -2))
-        radii = np.tril(2 * (low @ inner) * _limited(4 * size, 1.0)) + 4 * n * float(_info(u).tiny)
+        radii = np.tril(2 * (low @ inner) * _limited(4 * size, 1.0)) + 4 * n * _info(u).tiny
     return _spread(_known(radii))
 
 
@@ -162,7 +163,7 @@ def _substitution(args: tuple[Any, ...], params: Mapping[str, Any], result: Ball
     with np.errstate(all="ignore"):
         condition = inverse @ triangle
         more = _limited(g * condition.sum(axis=(-1, -2), keepdims=True), 0.5)
-        tiny = inverse.sum(axis=-1, keepdims=True) * (4 * n * float(_info(u).tiny))
+        tiny = inverse.sum(axis=-1, keepdims=True) * (4 * n * _info(u).tiny)
         radii = g * (condition @ _sizes(result)) * more + tiny
     return _spread(_known(radii))
 
