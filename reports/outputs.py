@@ -52,6 +52,7 @@ ROWS: Final = ("verdicts", "timings", "comparisons")
 
 _NOTE_BYTES = 2_000  # kept free for the sentence that says what was left out
 _MOST_NAME = 200
+_MOST_LISTED = 50
 _MOST_MESSAGE = 2_000
 _MOST_ANNOTATIONS = 10  # of each level in a step; GitHub drops what is more
 _STATUSES = ("failed", "error", "skipped", "passed")
@@ -141,7 +142,7 @@ def digest(
     left_out = [entry for run in runs for entry in run.info.left_out]
     wrong = _failing(comparisons) if failed is None else failed
     parts, sections = [], []
-    results = [Result("the run", "success", "error", problem) for problem in problems]
+    results = [Result("the run", "limits", "error", problem) for problem in problems]
     if len(verdicts):
         parts.append(headline(totals(runs, verdicts)))
         results += _of_verdicts(verdicts)
@@ -153,7 +154,9 @@ def digest(
     steady = [row for row in timings if row.phase == "steady" and row.samples_seconds]
     refused = sum(entry["kind"] == "refused" for entry in left_out)
     if steady or (left_out and not comparisons):
-        parts.append(f"{_count(len(steady), 'series')} timed, {refused:,} refused")
+        missing = sum(entry["kind"] not in ("refused", "unsupported") for entry in left_out)
+        lacking = f", {missing:,} not timed" if missing else ""
+        parts.append(f"{_count(len(steady), 'series')} timed, {refused:,} refused{lacking}")
     elif refused:
         parts.append(f"{refused:,} refused")
     results += [_of_timing(row) for row in steady] + [_of_left_out(entry) for entry in left_out]
@@ -246,7 +249,9 @@ def markdown(found: Digest, *, most_bytes: int = MARKDOWN_BYTES) -> str:
     wrong = [result for result in found.results if result.status in ("failed", "error")]
     if wrong:
         lines = [f"- {code(result.name)} ({code(result.suite)}): {_escaped(result.message)}\n" for result in wrong]
-        writer.lines("what failed", f"\n### Failed ({len(wrong):,})\n\n", lines, [r.status for r in wrong])
+        head = f"\n### Failed ({len(wrong):,})\n\n"
+        # The tables begin with what failed, too, and must have their share.
+        writer.lines("what failed", head, lines, [r.status for r in wrong], most=_MOST_LISTED)
     for section in found.sections:
         head = f"\n### {section.title}\n\n| {' | '.join(section.head)} |\n|{'---|' * len(section.head)}\n"
         lines = [f"| {' | '.join(line)} |\n" for line in section.lines]
@@ -285,14 +290,16 @@ class _Writer:
         self.parts.append(text)
         return True
 
-    def lines(self, title: str, head: str, lines: Sequence[str], words: Sequence[str]) -> None:
-        """Add the lines from the first on, as many as fit below their heading."""
+    def lines(
+        self, title: str, head: str, lines: Sequence[str], words: Sequence[str], *, most: int | None = None
+    ) -> None:
+        """Add the lines from the first on, as many as fit below their heading, and at most `most`."""
         if not lines:
             return
         kept = 0
         if len((head + lines[0]).encode()) <= self.left:
             self.add(head)
-            while kept < len(lines) and self.add(lines[kept]):
+            while kept < (len(lines) if most is None else min(most, len(lines))) and self.add(lines[kept]):
                 kept += 1
         if kept < len(lines):
             by_word = Counter(word for word in words[kept:] if word)

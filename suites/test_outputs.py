@@ -133,7 +133,7 @@ def test_a_refused_value_is_a_failure_and_a_time_is_none() -> None:
     assert [(r.suite, r.status) for r in found.results] == [
         ("times of torch", "passed"), ("times of jax-jit", "failed"), ("times of jax-jit", "skipped"),
     ]  # fmt: skip
-    assert found.line == "1 series timed, 1 refused"
+    assert found.line == "1 series timed, 1 refused, 1 not timed"
     assert "wrong: the value is nan" in markdown(found)
 
 

@@ -230,6 +230,7 @@ def bench(
         result = run_bench(
             names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype, budget_seconds=budget,
             rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench, keep=_saver(out),
+            command=command_line(),
         )  # fmt: skip
     run = Run(result.info, timings=result.rows)
     keep(out, run)
