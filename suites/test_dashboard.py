@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import math
 import os
@@ -343,6 +345,53 @@ def test_a_hostile_name_is_text_and_its_command_is_quoted(stepped: Path) -> None
     words = shlex.split(html.unescape(commands[0]))
     assert words[:2] == ["adjudge", "bench"] and words[words.index("--workloads") + 1] == f"gmm{NASTY}'; rm -rf ~"
     assert len(words) == len(shlex.split("adjudge bench --families all --workloads x --what y --backends z --dtype d"))
+
+
+def acted(page: Path, state: str, script: str) -> str:
+    """What a script writes into the document after the page's own has run, as somebody at the page would act."""
+    other = page.with_name("acted.html")
+    report = "const out = document.createElement('pre'); out.id = 'acted'; document.body.append(out);"
+    other.write_text(page.read_text().replace("</body>", f"<script>{report}{script}</script></body>"))
+    document, console = browse(other, state)
+    assert console == ""
+    return html.unescape(document[document.index('<pre id="acted">') + 16 :].partition("</pre>")[0])
+
+
+def test_keys_move_between_the_views_and_filters_are_labelled(page: Path) -> None:
+    press = """
+    const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    document.getElementById('tab-heat').focus();
+    for (const key of ['ArrowRight', 'End', 'ArrowLeft', 'Home', 'ArrowLeft']) {
+      press(key); out.append(document.activeElement.id + ' ');
+    }
+    const all = [...document.querySelectorAll('select, input, button')];
+    const unnamed = all.filter((e) => !(e.labels && e.labels.length) && !e.textContent);
+    out.append(location.hash + ' ' + unnamed.length);
+    """
+    assert acted(page, "", press).split() == [
+        "tab-size",
+        "tab-table",
+        "tab-memory",
+        "tab-heat",
+        "tab-table",
+        "#view=table",
+        "0",
+    ]
+
+
+def test_tables_are_saved_as_csv(stepped: Path) -> None:
+    save = """
+    const kept = []; URL.createObjectURL = (blob) => { kept.push(blob.text()); return '#'; };
+    HTMLAnchorElement.prototype.click = function () { out.append(this.download + '\\n'); };
+    document.getElementById('csv').click(); document.getElementById('steps-csv').click();
+    Promise.all(kept).then((texts) => out.append(texts.join('====\\n')));
+    """
+    names, _, text = acted(stepped, "view=history", save).partition("workload,")
+    assert names.split() == ["adjudge-history.csv", "adjudge-change-points.csv"]
+    series, steps = (list(csv.DictReader(io.StringIO(part))) for part in f"workload,{text}".split("====\n"))
+    assert {row["workload"] for row in series} == {f"gmm{NASTY}'; rm -rf ~"} and len(series) == 2
+    assert float(series[0]["median"]) > 0
+    assert [row["commits"] for row in steps] == ["c29 → c30"] and 1.2 < float(steps[0]["ratio"]) < 1.4
 
 
 def test_wrong_results_are_marked_by_hatching_and_a_sign(tmp_path: Path) -> None:
