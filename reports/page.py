@@ -121,12 +121,23 @@ def render(runs: Sequence[Run], *, broken: Sequence[str] = ()) -> str:
         drawn=_drawn_part([row for run in runs for row in run.coverage]),
         timings=_timing_part(timings, timed[-1].info, numbers) if timed else None,
         timed_runs=len(timed),
+        left_out=_left_out(runs),
         power=_power_part(asked[-1]) if asked else None,
         factor=FACTOR,
         limits=(figures.LOWEST, figures.HIGHEST),
         now=datetime.now(UTC).isoformat(timespec="seconds"),
         version=runs[-1].info.versions.get("adjudge", ""),
     )  # fmt: skip
+
+
+def _left_out(runs: Sequence[Run]) -> dict[str, Any]:
+    """What the newest run that left anything out has no times for."""
+    entries = next((run.info.left_out for run in reversed(runs) if run.timings or run.info.left_out), ())
+    return {
+        "refused": [entry for entry in entries if entry["kind"] == "refused"],
+        "others": [entry for entry in entries if entry["kind"] not in ("refused", "budget")],
+        "late": sum(entry["kind"] == "budget" for entry in entries),
+    }
 
 
 def _environment() -> Environment:

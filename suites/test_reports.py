@@ -470,6 +470,17 @@ def test_a_page_without_times_says_so() -> None:
     assert "These runs hold no times" in render([make_run(2, timed=False)])
 
 
+def test_what_has_no_time_is_said_with_its_reason() -> None:
+    entry = {
+        "kind": "refused", "workload": "gmm", "size": "10", "asked_size": "1", "what": "gradient", "backend": "jax-jit",
+        "dtype": "float64", "reason": "wrong: <b>nan</b>",
+    }  # fmt: skip
+    others = (entry | {"kind": "missing", "reason": "not installed"}, entry | {"kind": "budget"})
+    text = render([Run(replace(INFO, left_out=(entry, *others)))])
+    assert "gmm 10 gradient, jax-jit float64: wrong: &lt;b&gt;nan&lt;/b&gt;" in text
+    assert "1 without a time" in text and "not installed" in text and "1 series did not fit" in text
+
+
 def test_a_page_without_verdicts_says_so() -> None:
     page = render([Run(INFO, (), tuple(make_timings(["gmm"])))])
     assert "These runs hold no verdicts" in page and "No verdicts, 39 timings" in page
