@@ -24,6 +24,7 @@ from harness.cases import Array, Case
 from harness.inference import OPS, infer
 from harness.points import EDGES, LAYOUTS, POINT_KINDS, PRIMAL_LAYOUTS, edges_of, layout_of
 from harness.programs import Program, Scalar
+from harness.rendering import plan
 
 __all__ = ["EVERYTHING", "FACETS", "Drawn"]
 
@@ -43,6 +44,7 @@ FACETS: Final = {
     "cotangent": "points by how cotangents lie in memory",
     "gradient": "points by which inputs require grad",
     "edge": "points by the edge values that they hold",
+    "rendering": "points at which the op was run in place, on a view or into a slice",
 }
 """What is counted, by name."""
 
@@ -100,6 +102,11 @@ class Drawn:
         for op in self._last[1]:
             for facet, value in found:
                 self.counts[op, facet, value] += 1
+
+    def rendering(self, program: Program, name: str) -> None:
+        """Count a point at which some backend ran the program in another way."""
+        for op in ("", *{i.op for i, step in zip(program.instrs, plan(program), strict=True) if step is not None}):
+            self.counts[op, "rendering", name] += 1
 
     def never(self) -> list[tuple[str, str]]:
         """Return (facet, value) of whatever belongs to the run and never came."""

@@ -21,6 +21,7 @@ for slot, grad in zip([0], grads):
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ from harness.floats import HALF
 from harness.inference import OPS, differentiable_slots, infer
 from harness.points import point
 from harness.programs import Param, Program, Scalar, Spec
+from harness.rendering import Fill, Write, plan
 from harness.spelling import JAX, TORCH, Template, write
 from harness.vocabulary.layers import LAYERS
 from harness.vocabulary.losses import LOSSES
@@ -46,7 +48,9 @@ Expected = Sequence[tuple[Array, Array | float] | None]
 Speller = Callable[[Sequence[str], Mapping[str, Param], Sequence[Spec | None]], str]
 
 
-def to_source(subject: Case | Program, framework: str, *, expected: Expected | None = None) -> str:
+def to_source(
+    subject: Case | Program, framework: str, *, expected: Expected | None = None, in_place: bool = False
+) -> str:
     """Write the case as a script that prints the values and the gradients; a bare program is put at its simplest point.
 
     Args:
@@ -54,6 +58,7 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
         expected: one entry an input that requires grad: its true gradient and how far a right one may lie from it (a
             number, or an array of the gradient's shape), or None where nothing is claimed. The script then exits with 1
             and a message for each element that lies outside; a missing gradient counts as zeros.
+        in_place: write the program as `harness.rendering` plans it; for PyTorch.
 
     Returns:
         The script: primals, cotangents and bounds are written so that they read back to the same bits. It keeps to 40
@@ -72,7 +77,9 @@ def to_source(subject: Case | Program, framework: str, *, expected: Expected | N
     wanted = [i for i, flag in enumerate(case.requires_grad) if flag]
     if expected is not None and len(expected) != len(wanted):
         raise ValueError(f"expected has {len(expected)} entries, {len(wanted)} inputs require grad")
-    write = _jax_script if framework == "jax" else _torch_script
+    if in_place and framework != "torch":
+        raise ValueError(f"in_place is for 'torch', framework is {framework!r}")
+    write = _jax_script if framework == "jax" else functools.partial(_torch_script, in_place=in_place)
     head, loads, steps, tail = write(case, framework, wanted)
     tail += _report(case, wanted, expected, framework)
     text = "\n".join([*loads, *steps, *tail])
@@ -116,7 +123,9 @@ def _pulled(case: Case) -> list[int]:
     return [k for k, (slot, ct) in enumerate(pairs) if ct is not None and reached[slot]]
 
 
-def _torch_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[str], list[str], list[str], list[str]]:
+def _torch_script(
+    case: Case, framework: str, wanted: list[int], *, in_place: bool
+) -> tuple[list[str], list[str], list[str], list[str]]:
     names, pulled = _names(case.program), _pulled(case)
     head = ["import torch" if framework == "torch" else "import reference_impl as torch"]
     loads = [
@@ -124,7 +133,7 @@ def _torch_script(case: Case, framework: str, wanted: list[int]) -> tuple[list[s
         for i, a in enumerate(case.primals)
     ]
     loads += [f"ct{k} = {_laid_out(case.cotangents[k], case.dtype)}" for k in pulled]
-    steps = _statements(case.program, _TORCH)
+    steps = _statements(case.program, _TORCH, in_place=in_place)
     outputs = [names[i] for i in case.program.outputs]
     tail = [f"values = [{_joined(outputs)}]"]
     if pulled and wanted:
@@ -236,14 +245,34 @@ def _number(value: Param) -> str:
 # --- spelling
 
 
-def _statements(program: Program, spellers: Mapping[str, Speller]) -> list[str]:
+def _statements(program: Program, spellers: Mapping[str, Speller], *, in_place: bool = False) -> list[str]:
     specs, names = infer(program), _names(program)
     lines = []
     for k, instr in enumerate(program.instrs, len(program.inputs)):
         args = [_number(a.value) if isinstance(a, Scalar) else names[a] for a in instr.args]
         known = [None if isinstance(a, Scalar) else specs[a] for a in instr.args]
+        step = plan(program)[k - len(program.inputs)] if in_place else None
+        if step is not None:
+            lines += _in_place(names[k], step, args, dict(instr.params))
+            continue
         lines.append(f"{names[k]} = {spellers[instr.op](args, dict(instr.params), known)}")
     return lines
+
+
+def _in_place(name: str, step: Write | Fill, args: Sequence[str], params: Mapping[str, Param]) -> list[str]:
+    if isinstance(step, Fill):
+        lines, start = [f"{name} = {args[0]}.new_empty({step.shape!r})"], 0
+        for i, arg in enumerate(args):
+            size = step.sizes[i] if step.sizes else 1
+            part = f"narrow({step.dim}, {start}, {size})" if step.sizes else f"select({step.dim}, {i})"
+            lines.append(f"{name}.{part}.copy_({arg})")
+            start += size
+        return lines
+    words = _joined([*args[1:], *(f"{k}={_plain(v)}" for k, v in params.items() if v is not None)])
+    target = f"{args[0]}.clone()" if step.clone else args[0]
+    if step.view:
+        return [f"{name} = {target}", f"{name}.view_as({name}).{step.method}({words})"]
+    return [f"{name} = {target}.{step.method}({words})"]
 
 
 def _operators() -> dict[str, Speller]:

@@ -38,7 +38,7 @@ class Bucket:
     """What disagreements are counted as one by.
 
     Attributes:
-        backend: name of the engine.
+        backend: name of the engine, and "in place" where it ran the program so.
         claim: "value", "vjp", ...
         dtype: of the case.
         ops: the distinct ops of the smallest program that shows it, sorted.
@@ -79,7 +79,10 @@ def difference(verdict: Verdict) -> str:
 def bucket(verdict: Verdict, case: Case, engine: Engine) -> Bucket:
     """Return the bucket of a disagreement, its program being the smallest that shows it."""
     ops = tuple(sorted({instr.op for instr in case.program.instrs}))
-    return Bucket(engine.name, verdict.claim, case.dtype, ops, difference(verdict))
+    written = getattr(engine, "rendering", "") == "in place"
+    return Bucket(
+        f"{engine.name} in place" if written else engine.name, verdict.claim, case.dtype, ops, difference(verdict)
+    )
 
 
 def size(case: Case) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as hypothesis_seed
 
 from harness import backends, serial, waivers
-from harness.backends import BackendUnavailable, Engine
+from harness.backends import BackendUnavailable, Engine, Rendering
 from harness.cases import Case
 from harness.drawn import Drawn
 from harness.environment import describe_run
@@ -320,8 +320,12 @@ def _examine_program(
                 continue
             if k >= last and engine.name not in RUN_HALVES:
                 continue
-            for verdict in examine(case, engine, seed=k, certificate=certificate):
-                _note(state, program, identity, case, verdict, engine, seed, k)
+            asked = engine
+            if k % points == 1 and not jitted and isinstance(engine, Rendering):
+                asked = engine.in_place()
+                state.drawn.rendering(program, "in place")
+            for verdict in examine(case, asked, seed=k, certificate=certificate):
+                _note(state, program, identity, case, verdict, asked, seed, k)
     state.tell()
 
 
@@ -451,7 +455,8 @@ def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:
     if unspelled:
         note = f"# There is no spelling of {', '.join(unspelled)} for a script of {framework}: the program of the reference."
         return f"{note}\n{to_source(case, 'reference', expected=truth)}"
-    return to_source(case, framework, expected=truth)
+    written = getattr(engine, "rendering", "") == "in place"
+    return to_source(case, framework, expected=truth, in_place=written)
 
 
 def _row(
@@ -465,7 +470,7 @@ def _row(
         point=k,
         backend=name,
         backend_version=engine.version,
-        mode=mode or "eager",
+        mode=mode or getattr(engine, "rendering", "eager"),
         dtype=case.dtype,
         claim=verdict.claim,
         aspect=verdict.aspect,

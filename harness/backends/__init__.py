@@ -19,7 +19,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from harness.programs import Instr, Program, Scalar, Spec
 __all__ = [
     "BackendUnavailable",
     "Engine",
+    "Rendering",
     "available",
     "basic_index",
     "get",
@@ -54,6 +55,15 @@ class Engine(Backend, Protocol):
 
     def value_thunk(self, case: Case) -> Thunk:
         """As `prepare`, without the backward: the outcome has values and no grads."""
+        ...
+
+
+@runtime_checkable
+class Rendering(Protocol):
+    """A backend that can also run programs in place (`harness.rendering`)."""
+
+    def in_place(self) -> Engine:
+        """The backend that does so."""
         ...
 
 

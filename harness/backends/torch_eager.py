@@ -10,7 +10,7 @@ import functools
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 from harness.backends import basic_index, missing_ops, straighten
 from harness.cases import Array, Case, Failure, Outcome, Thunk
 from harness.programs import Program
+from harness.rendering import Fill, Write, plan
 from harness.spelling import TORCH, spoken
 from harness.vocabulary.layers import LAYERS
 from harness.vocabulary.losses import LOSSES
@@ -261,8 +262,38 @@ CONVENTIONS: dict[str, str] = {
 
 
 @functools.lru_cache(maxsize=1024)
-def _evaluator(program: Program) -> Callable[[Sequence[Any]], list[Any]]:
-    return straighten(program, OPS)
+def _evaluator(program: Program, in_place: bool = False) -> Callable[[Sequence[Any]], list[Any]]:
+    if not in_place:
+        return straighten(program, OPS)
+    table: dict[str, Callable[..., Any]] = {}
+    instrs = []
+    for k, (instr, step) in enumerate(zip(program.instrs, plan(program), strict=True)):
+        name = f"{instr.op} {k}"
+        table[name] = OPS[instr.op] if step is None else _filled(step) if isinstance(step, Fill) else _written(step)
+        instrs.append(replace(instr, op=name, params=() if isinstance(step, Fill) else instr.params))
+    return straighten(replace(program, instrs=tuple(instrs)), table)
+
+
+def _written(step: Write) -> Callable[..., Any]:
+    def op(x: Any, *rest: Any, **params: Any) -> Any:
+        target = x.clone() if step.clone else x
+        getattr(target.view_as(target) if step.view else target, step.method)(*rest, **params)
+        return target
+
+    return op
+
+
+def _filled(step: Fill) -> Callable[..., Any]:
+    def op(*xs: Any) -> Any:
+        buffer, start = xs[0].new_empty(step.shape), 0
+        for i, x in enumerate(xs):
+            size = step.sizes[i] if step.sizes else 1
+            part = buffer.narrow(step.dim, start, size) if step.sizes else buffer.select(step.dim, i)
+            part.copy_(x)
+            start += size
+        return buffer
+
+    return op
 
 
 def same_layout(array: Array, dtype: str = "") -> Any:
@@ -309,9 +340,18 @@ def threads() -> int:
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """PyTorch eager on the CPU. Leaves are new at each call; PyTorch's own exceptions become failures."""
+    """PyTorch eager on the CPU. Leaves are new at each call; PyTorch's own exceptions become failures.
+
+    Attributes:
+        rendering: "eager", or "in place" for programs that write into tensors, views and slices (`harness.rendering`).
+    """
 
     name: str = "torch"
+    rendering: str = "eager"
+
+    def in_place(self) -> TorchBackend:
+        """The same backend, that runs programs in place."""
+        return replace(self, rendering="in place")
 
     @property
     def version(self) -> str:
@@ -329,7 +369,7 @@ class TorchBackend:
 
     def prepare(self, case: Case) -> Thunk:
         """Copy the case into tensors, keeping strides; the thunk runs forward and backward on new leaves."""
-        evaluate = _evaluator(case.program)
+        evaluate = _evaluator(case.program, self.rendering == "in place")
         bases = [same_layout(x, case.dtype) for x in case.primals]
         marked = list(zip(bases, case.requires_grad, strict=True))
         cotangents = [None if ct is None else same_layout(ct, case.dtype) for ct in case.cotangents]
@@ -360,7 +400,7 @@ class TorchBackend:
 
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only, under `no_grad`."""
-        evaluate = _evaluator(case.program)
+        evaluate = _evaluator(case.program, self.rendering == "in place")
         inputs = [same_layout(x, case.dtype) for x in case.primals]
         quiet = _quiet(case.program)
 
