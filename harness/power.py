@@ -321,10 +321,8 @@ def _in_bounds(twin: Twin, engine: str, seed: int) -> float:
     program = Program(
         tuple(Spec(x.shape) for x in xs), (Instr(twin.defect.op, tuple(range(n)), twin.site.params),), (n,)
     )
-    shape = point(program).cotangents[0]
-    case = Case(
-        program, xs, (True,) * n, (None if shape is None else np.ones_like(shape, dtype=twin.dtype),), twin.dtype
-    )
+    ct = point(program, dtype=twin.dtype).cotangents[0]
+    case = Case(program, xs, (True,) * n, (ct,), twin.dtype)
     return _bounds_of(case, engine, twin.defect.argument) * twin.defect.size
 
 
