@@ -11,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness import backends
+from harness.defects import Defect
 from harness.examine import examine
 from harness.judgement import Element, Verdict
 from harness.points import point
@@ -19,7 +20,7 @@ from harness.records import VerdictRow
 from harness.serial import loads_case
 from harness.triage import DIFFERENCES, bucket, difference, isolated, size, smallest
 from harness.verify import run_verify
-from suites.framework_twins import Wrong, in_torch
+from suites.framework_twins import in_torch
 
 AVAILABLE = backends.available()
 OPS = ("tanh", "mul", "sin", "sum", "transpose")
@@ -50,11 +51,11 @@ def test_a_disagreement_is_of_one_kind(verdict: Verdict, kind: str) -> None:
     assert kind in DIFFERENCES
 
 
-def disagreeing(defects: Sequence[tuple[str, Wrong]], programs: int, seed: int = 0) -> list[VerdictRow]:
+def disagreeing(defects: Sequence[Defect], programs: int, seed: int = 0) -> list[VerdictRow]:
     """What a run over PyTorch finds with the defects in it."""
     with ExitStack() as stack:
-        for op, defect in defects:
-            stack.enter_context(in_torch(op, defect))
+        for defect in defects:
+            stack.enter_context(in_torch(defect))
         result = run_verify(
             backends_=("torch",), dtypes=("float64",), ops=OPS, max_programs=programs, budget_seconds=60.0, seed=seed
         )
@@ -65,7 +66,7 @@ def disagreeing(defects: Sequence[tuple[str, Wrong]], programs: int, seed: int =
 
 @needs_torch
 def test_one_defect_in_many_programs_is_one_bucket_with_one_small_reproducer() -> None:
-    rows = disagreeing([("tanh", Wrong("factor", size=1e-5))], programs=60)
+    rows = disagreeing([Defect("tanh", 0, "factor", 1e-5)], programs=60)
     assert len({row.program_id for row in rows}) >= 10
     assert {row.bucket for row in rows} == {"torch float64 vjp: tanh: value"}
     kept = [row for row in rows if row.reproducer]
@@ -78,7 +79,7 @@ def test_one_defect_in_many_programs_is_one_bucket_with_one_small_reproducer() -
 
 @needs_torch
 def test_two_defects_are_two_buckets_even_where_they_meet() -> None:
-    rows = disagreeing([("tanh", Wrong("factor", size=1e-3)), ("sin", Wrong("sign"))], programs=60)
+    rows = disagreeing([Defect("tanh", 0, "factor", 1e-3), Defect("sin", 0, "sign")], programs=60)
     assert {row.bucket for row in rows} == {"torch float64 vjp: tanh: value", "torch float64 vjp: sin: value"}
 
 
@@ -86,7 +87,7 @@ def test_two_defects_are_two_buckets_even_where_they_meet() -> None:
 def test_what_is_wrong_alone_is_found_among_what_is_right() -> None:
     program = Program((Spec((2, 3)),), (Instr("sin", (0,)), Instr("tanh", (1,)), Instr("mul", (2, 1))), (3,))
     case, engine = point(program, seed=5), backends.get("torch")
-    with in_torch("tanh", Wrong("factor", size=1e-6)):
+    with in_torch(Defect("tanh", 0, "factor", 1e-6)):
         verdict = examine(case, engine)[1]
         ((part, again),) = isolated(case, engine, verdict)
         best, _ = smallest(part, engine, again)
