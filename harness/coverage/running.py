@@ -31,7 +31,7 @@ CALLS = {"torch": 3, "jax": 2}  # calls of a function
 AROUND = {"torch": 3, "jax": 1}  # those that are checked at points around them, too; JAX compiles for each shape
 BUDGET_SECONDS = {"torch": 5.0, "jax": 12.0}  # no further point of a call is begun after this time
 CALL_SECONDS = {"torch": 5.0, "jax": 20.0}  # one call of the framework may last so long, compilation and all
-SILENT_SECONDS = 60.0  # a worker that says nothing for so long hangs
+SILENT_SECONDS = 120.0  # a worker that says nothing for so long hangs
 
 
 def listed(engines: Iterable[str], chosen: Collection[str] | None = None) -> dict[tuple[str, str], str]:
