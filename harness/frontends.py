@@ -318,6 +318,8 @@ class Builder:
         defaults = OPS[op].params
         given: dict[str, Param] = {k: _plain(v) for k, v in params.items()}
         kept = {k: v for k, v in given.items() if isinstance(defaults.get(k), Required) or defaults.get(k) != v}
+        if op == "pow" and isinstance(args[1], float) and not _steps_down(args[1]):
+            args = (args[0], self.constant(args[1]))
         operands = tuple(a if isinstance(a, Node) else Scalar(MASKED if a == -math.inf else a) for a in args)
         try:
             spec = infer_op(op, [Spec(a.shape, a.kind) if isinstance(a, Node) else a for a in operands], kept)
@@ -394,6 +396,13 @@ class Builder:
         values = tuple(n.value for n in constants.values() if n.value is not None)
         flags = tuple(live) if live is not None else tuple(n.moving for n in outputs)
         return Traced(program, values, flags, dtype, largest, random, tuple(sorted(operators)))
+
+
+def _steps_down(exponent: float) -> bool:
+    """Whether the exponents of the first derivatives are floats, too; where they round, a rule in Python numbers gives the
+    derivative of another power, and the exponent has to be an array, which balls compute with exactly."""
+    steps = [exponent - k for k in range(4)]
+    return not math.isfinite(exponent) or all(math.fsum((exponent, -k, -s)) == 0.0 for k, s in enumerate(steps))
 
 
 def _plain(value: Any) -> Param:

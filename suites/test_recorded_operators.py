@@ -88,3 +88,18 @@ def test_primitive_of_jax_is_proved(name: str) -> None:
         given = [jnp.asarray(x) for x in arrays]
     report = check_gradients(fn, *given, around=False, only=[], raises=False)
     assert (report.verdict, report["vjp"].proved) == ("right", True), str(report)
+
+
+@pytest.mark.parametrize("exponent", [1 / 3, 0.1, 0.7, 2.3, -1.2])
+def test_power_whose_next_exponent_rounds_is_proved(exponent: float) -> None:
+    x = torch.tensor([0.3, 0.9, 1.7], dtype=torch.float64)
+    report = check_gradients(lambda x: x**exponent, x, around=False, only=["second order"], raises=False)
+    assert (report.verdict, report["vjp"].proved) == ("right", True), str(report)
+    assert report["second order"].verdict == "right", str(report)
+
+
+def test_cube_root_of_jax_is_proved() -> None:
+    with jax.enable_x64(True):
+        x = jnp.array([0.3, -0.9, 1.7])
+    report = check_gradients(jnp.cbrt, x, around=False, only=[], raises=False)
+    assert (report.verdict, report["vjp"].proved) == ("right", True), str(report)
