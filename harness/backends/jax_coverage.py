@@ -120,13 +120,24 @@ def _results(fn: Any, args: tuple[Any, ...]) -> list[Any] | None:
 
 def _example(name: str, fn: Any, args: tuple[Any, ...], kind: tuple[Any, ...]) -> Example:
     size = sum(x.size for x in jax.tree_util.tree_leaves(args) if isinstance(x, jax.Array))
-    return Example(_on_reals(fn), args, {}, name, kind, size)
+    return Example(_on_reals(fn) if _is_complex_valued(fn, args) else fn, args, {}, name, kind, size)
+
+
+def _is_complex_valued(fn: Any, args: tuple[Any, ...]) -> bool:
+    try:
+        return any(
+            jnp.issubdtype(v.dtype, jnp.complexfloating) for v in jax.tree_util.tree_leaves(jax.eval_shape(fn, *args))
+        )
+    except Exception:  # a function that asks for values: what it returns tells
+        return any(jnp.iscomplexobj(v) for v in _results(fn, args) or ())
 
 
 def _on_reals(fn: Any) -> Callable[..., Any]:
     """The function with pairs of real numbers in the place of complex results."""
 
     def call(*args: Any) -> Any:
+        if any(jnp.iscomplexobj(x) for x in jax.tree_util.tree_leaves(args) if isinstance(x, (jax.Array, np.ndarray))):
+            raise TypeError("real numbers are wanted: the results are pairs of them")
         return jax.tree_util.tree_map(_real, fn(*args))
 
     return call

@@ -132,6 +132,8 @@ def _around(op: Any, sample: Any, makers: dict[int, Callable[[Any], Any]]) -> Ca
 
     def call(*args: Any, **kwargs: Any) -> Any:
         leaves, layout = pytree.tree_flatten((args, kwargs))
+        if any(isinstance(v, torch.Tensor) and v.is_complex() for v in leaves):
+            raise TypeError("real numbers are wanted: complex ones are pairs of them")
         for i, make in makers.items():
             leaves[i] = make(leaves[i])
         args, kwargs = pytree.tree_unflatten(leaves, layout)

@@ -125,11 +125,14 @@ def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
     rooms: list[list[Array]] = []
     arrays = widened(seen.point.arrays, check.dtype)
     size = 2.0**-30 if check.dtype == "float64" else 2.0**-14
-    for _ in range(4):
+    wanted = check.subject.wanted
+    # One array alone, too: an element that meets many of another one is then on the same side of all of them.
+    alone = [tuple(i == j for j in range(len(wanted))) for i, w in enumerate(wanted) if w]
+    for moving in [wanted] * 4 + (alone if 1 < len(alone) <= 4 else []):
         state = check.rng.bit_generator.state
         for sign in (1.0, -1.0):
             check.rng.bit_generator.state = state  # the same step, to the other side
-            moved = replace(seen.point, arrays=nearby(arrays, check.subject.wanted, check.rng, size, sign))
+            moved = replace(seen.point, arrays=nearby(arrays, moving, check.rng, size, sign))
             try:
                 other = see(check, moved, cotangents=seen.case.cotangents)
             except (Untraceable, Refused):
