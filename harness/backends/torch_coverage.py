@@ -165,11 +165,10 @@ def _unused(fn: Callable[..., Any], leaves: list[Any], layout: Any, refusals: li
     places = [i for i, v in enumerate(leaves) if isinstance(v, torch.Tensor) and v.requires_grad]
     try:
         args, kwargs = pytree.tree_unflatten(list(leaves), layout)
-        returned = [
-            y for y in pytree.tree_leaves(fn(*args, **kwargs)) if isinstance(y, torch.Tensor) and y.requires_grad
-        ]
-        if not returned:
-            refusals.append("no result requires grad")
+        results = [y for y in pytree.tree_leaves(fn(*args, **kwargs)) if isinstance(y, torch.Tensor)]
+        returned = [y for y in results if y.requires_grad]
+        if not any(y.numel() for y in returned):
+            refusals.append("the results have no elements" if returned else "no result requires grad")
             return None
         ones = [torch.ones_like(y) for y in returned]
         grads = torch.autograd.grad(returned, [leaves[i] for i in places], ones, allow_unused=True)
