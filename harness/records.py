@@ -32,6 +32,7 @@ __all__ = [
     "LEFT_OUT",
     "OWNERS",
     "PHASES",
+    "ROW_TYPES",
     "SCHEMA_VERSION",
     "VERDICTS",
     "Column",
@@ -40,6 +41,7 @@ __all__ = [
     "Dataset",
     "PowerRow",
     "RecordError",
+    "RowType",
     "Run",
     "RunInfo",
     "TimingRow",
@@ -480,7 +482,7 @@ def write_run(
         "power": power,
     }
     for stem, rows in given.items():
-        row_type = _STEMS[stem]
+        row_type = ROW_TYPES[stem]
         if rows is not None:
             path = _join(out, f"{stem}-{info.run_id}.parquet")
             to_parquet(path, rows, info, row_type=row_type)
@@ -590,7 +592,7 @@ _ARROW: dict[Any, Any] = {
     tuple[float, ...]: pa.list_(pa.float64()),
     tuple[int, ...]: pa.list_(pa.int64()),
 }
-_STEMS: dict[str, RowType] = {
+ROW_TYPES: dict[str, RowType] = {
     "verdicts": VerdictRow,
     "timings": TimingRow,
     "comparisons": ComparisonRow,
@@ -628,7 +630,7 @@ def _encode(name: str, rows: Sequence[Row], info: RunInfo, row_type: RowType) ->
         if array.null_count:
             raise RecordError(f"{name}: column {f.name} has {array.null_count} missing values")
         arrays.append(array)
-    stem = next(s for s, t in _STEMS.items() if t is row_type)
+    stem = next(s for s, t in ROW_TYPES.items() if t is row_type)
     head = {"schema_version": SCHEMA_VERSION, "rows": stem, "info": asdict(info)}
     table = pa.table(arrays, schema=schema.with_metadata({_KEY: json.dumps(head).encode()}))
     sink = pa.BufferOutputStream()
@@ -639,7 +641,7 @@ def _encode(name: str, rows: Sequence[Row], info: RunInfo, row_type: RowType) ->
 def _decode(name: str, file: IO[bytes]) -> Run:
     parquet = pq.ParquetFile(file, page_checksum_verification=True)
     head = _read_head(name, parquet)
-    row_type, version = _STEMS[head["rows"]], head["schema_version"]
+    row_type, version = ROW_TYPES[head["rows"]], head["schema_version"]
     schema = _schema(row_type, version)
     if not parquet.schema_arrow.equals(schema, check_metadata=False):
         raise RecordError(f"{name}: {_schema_difference(parquet.schema_arrow, schema)}")
@@ -676,7 +678,7 @@ def _read_head(name: str, parquet: Any) -> dict[str, Any]:
         raise RecordError(
             f"{name}: has schema version {version!r}, this Adjudge reads versions 1 to {SCHEMA_VERSION}{newer}"
         )
-    if not isinstance(stem, str) or stem not in _STEMS or not isinstance(head.get("info"), dict):
+    if not isinstance(stem, str) or stem not in ROW_TYPES or not isinstance(head.get("info"), dict):
         raise RecordError(f"{name}: its {_KEY.decode()!r} metadata names no rows of Adjudge's, or has no run info")
     return cast("dict[str, Any]", head)
 

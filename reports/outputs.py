@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
-from harness.records import ComparisonRow, Dataset, Run, TimingRow, VerdictRow, read_dataset, write_file
+from harness.records import ROW_TYPES, ComparisonRow, Dataset, Run, TimingRow, read_dataset, write_file
 from reports import tables
 from reports.statistics import spread
 from reports.summary import headline, seconds, totals
@@ -49,6 +49,7 @@ MARKDOWN_BYTES: Final = 65_000
 """Most bytes of a Markdown summary: a comment on GitHub may have 65,536 characters."""
 
 ROWS: Final = ("verdicts", "timings", "comparisons")
+"""The kinds of rows that a run is made for; those that go with them have to be asked for."""
 
 _NOTE_BYTES = 2_000  # kept free for the sentence that says what was left out
 _MOST_NAME = 200
@@ -447,16 +448,18 @@ def _annotation(level: str, message: str, **properties: str) -> str:
 def to_pandas(source: str | os.PathLike[str] | Run | Sequence[Run] | Dataset, rows: str | None = None) -> pd.DataFrame:
     """The rows of runs, one a line: the columns of their type, `label`, and of their run `started_utc`, `cpu`, `git_commit`.
 
+    Rows of "coverage" and "power" have no label.
+
     Args:
         source: a folder, file or URL of rows, or what was read from one.
-        rows: "verdicts", "timings" or "comparisons"; needed where there are several kinds.
+        rows: "verdicts", "timings", "comparisons", "coverage" or "power"; needed where several of the first three are there.
 
     Raises:
         RecordError: nothing can be read.
         ValueError: `rows` is none of them, or there are several kinds and it is None.
     """
-    if rows is not None and rows not in ROWS:
-        raise ValueError(f"rows is {rows!r}, not one of {', '.join(ROWS)}")
+    if rows is not None and rows not in ROW_TYPES:
+        raise ValueError(f"rows is {rows!r}, not one of {', '.join(ROW_TYPES)}")
     if isinstance(source, str | os.PathLike):
         source = read_dataset(source)
     runs = source.runs if isinstance(source, Dataset) else (source,) if isinstance(source, Run) else tuple(source)
@@ -466,7 +469,7 @@ def to_pandas(source: str | os.PathLike[str] | Run | Sequence[Run] | Dataset, ro
             raise ValueError(f"the runs hold {' and '.join(held)}: say which rows are wanted")
         rows = held[0] if held else "verdicts"
     found = [row for run in runs for row in getattr(run, rows)]
-    frame = _frames(rows, found)
+    frame = tables.row_frame(found, ROW_TYPES[rows])
     infos = {run.info.run_id: run.info for run in runs}
     for name in ("started_utc", "cpu", "git_commit"):
         frame[name] = [getattr(infos[run_id], name) for run_id in frame["run_id"]]
@@ -496,11 +499,6 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str], *, kind: str 
         safe = pd.DataFrame({column: [_cell(value) for value in frame[column]] for column in frame.columns})
         sink.write(safe.to_csv(index=False).encode("utf-8", "backslashreplace"))
     write_file(name, sink.getvalue())
-
-
-def _frames(rows: str, found: list[Any]) -> pd.DataFrame:
-    kinds = {"verdicts": VerdictRow, "timings": TimingRow, "comparisons": ComparisonRow}
-    return tables.row_frame(found, kinds[rows])
 
 
 def _cell(value: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.records import VERDICTS, ComparisonRow, CoverageRow, TimingRow, VerdictRow, columns
+from harness.records import VERDICTS, ComparisonRow, CoverageRow, RowType, TimingRow, VerdictRow, columns
 from reports.statistics import ratio, spread
 
 __all__ = [
@@ -347,13 +347,16 @@ def lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in line.items()} for line in table.to_dict("records")]
 
 
-def row_frame(rows: Sequence[Any], row_type: type[VerdictRow] | type[TimingRow] | type[ComparisonRow]) -> pd.DataFrame:
-    """One line a row of any type, its columns and `label`."""
-    frame = pd.DataFrame({c.name: [getattr(row, c.name) for row in rows] for c in columns(row_type)})
-    frame["label"] = [label_of(row) for row in rows]
+def row_frame(rows: Sequence[Any], row_type: RowType) -> pd.DataFrame:
+    """One line a row of any type: its columns, and `label` where the rows are about a backend."""
+    names = columns(row_type)
+    frame = pd.DataFrame({c.name: [getattr(row, c.name) for row in rows] for c in names})
+    if "backend" in frame:
+        frame["label"] = [label_of(row) for row in rows]
     if not rows:  # an empty column has no dtype of its own to infer
         kinds = {"str": "str", "int": "int64", "float": "float64", "bool": "bool"}
-        frame = frame.astype({c.name: kinds[c.type] for c in columns(row_type) if c.type in kinds} | {"label": "str"})
+        frame = frame.astype({c.name: kinds[c.type] for c in names if c.type in kinds})
+        frame = frame.astype({"label": "str"} if "label" in frame else {})
     return frame
 
 

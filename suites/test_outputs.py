@@ -18,7 +18,17 @@ import pandas as pd
 from click.testing import CliRunner, Result
 
 from harness import cli
-from harness.records import ComparisonRow, RecordError, Run, RunInfo, TimingRow, VerdictRow, write_file, write_run
+from harness.records import (
+    ComparisonRow,
+    CoverageRow,
+    RecordError,
+    Run,
+    RunInfo,
+    TimingRow,
+    VerdictRow,
+    write_file,
+    write_run,
+)
 from reports import outputs, to_pandas
 from reports.outputs import annotation_lines, digest, junit, markdown, step_digest, visible, write_table
 from reports.steps import steps_of
@@ -298,6 +308,9 @@ def test_tables_give_the_rows_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="rows is 'all'"):
         to_pandas(run, "all")
     assert len(to_pandas(Run(INFO), "comparisons")) == 0
+    counted = Run(INFO, verdicts=(AGREE,), coverage=(CoverageRow(run_id="a", op="sin", facet="op", value="", count=3),))
+    assert to_pandas(counted)["verdict"].tolist() == ["agree"]  # what goes with the verdicts has to be asked for
+    assert to_pandas(counted, "coverage")["count"].tolist() == [3]
 
 
 def test_csv_and_parquet_hold_every_row(tmp_path: Path) -> None:

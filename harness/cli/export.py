@@ -20,8 +20,8 @@ __all__ = ["export"]
 @click.option("--latest", is_flag=True, help="Take the newest run with verdicts, with timings and with comparisons.")
 @click.option(
     "--rows",
-    type=click.Choice(["verdicts", "timings", "comparisons"]),
-    help="Which rows CSV and Parquet hold; needed where there are several kinds.",
+    type=click.Choice(["verdicts", "timings", "comparisons", "coverage", "power"]),
+    help="Which rows CSV and Parquet hold; needed where several of the first three are there.",
 )
 @click.option(
     "--fail-on",

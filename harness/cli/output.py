@@ -94,10 +94,10 @@ def write_rows(out: str, run: Run) -> tuple[str, ...]:
 
 def _elsewhere(run: Run) -> str:
     """Keep rows that cannot be written where they should in the system's folder of temporary files; say what came of it."""
-    from harness.records import RecordError, write_run
+    from harness.records import ROW_TYPES, RecordError, write_run
 
     folder = tempfile.mkdtemp(prefix="adjudge-")
-    kinds = {kind: rows for kind in ("verdicts", "timings", "comparisons") if (rows := getattr(run, kind))}
+    kinds = {kind: rows for kind in ROW_TYPES if (rows := getattr(run, kind))}
     try:
         write_run(folder, run.info, **kinds)
     except RecordError as error:
