@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.programs import Program
 
-__all__ = ["Array", "Backend", "Case", "Failure", "Outcome", "Thunk"]
+__all__ = ["Array", "Backend", "Case", "Failure", "Outcome", "Thunk", "failed"]
 
 Array = NDArray[np.generic]
 
@@ -73,6 +73,11 @@ class Outcome:
     values: tuple[Array, ...] = ()
     grads: tuple[Array | None, ...] = ()
     failure: Failure | None = None
+
+
+def failed(error: BaseException) -> Outcome:
+    """The outcome of whoever raised."""
+    return Outcome(failure=Failure(type(error).__name__, str(error)))
 
 
 Thunk = Callable[[], Outcome]

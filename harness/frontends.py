@@ -31,7 +31,7 @@ from harness.inference import OPS, ProgramError, infer_op
 from harness.programs import Instr, Param, Program, Scalar, Spec
 from harness.vocabulary.checks import Required
 
-__all__ = ["Answer", "Builder", "Node", "Subject", "Traced", "Untraceable", "framework_of", "subject"]
+__all__ = ["Answer", "Builder", "Node", "Subject", "Traced", "Untraceable", "framework_of", "is_filled", "subject"]
 
 
 class Untraceable(Exception):
@@ -238,7 +238,7 @@ def _mentioned(fn: Any) -> set[str]:
     if code is None:
         return set()
     values = [getattr(fn, "__globals__", {}).get(n) for n in code.co_names]
-    values += [c.cell_contents for c in fn.__closure__ or () if _filled(c)]
+    values += [c.cell_contents for c in fn.__closure__ or () if is_filled(c)]
     names = set()
     for value in values:
         module = value.__name__ if isinstance(value, type(sys)) else getattr(value, "__module__", None)
@@ -251,7 +251,8 @@ def _mentioned(fn: Any) -> set[str]:
     return names
 
 
-def _filled(cell: Any) -> bool:
+def is_filled(cell: Any) -> bool:
+    """Whether a cell of a closure holds a value already."""
     try:
         cell.cell_contents  # noqa: B018 (an empty cell raises)
     except ValueError:

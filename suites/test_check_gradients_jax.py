@@ -142,3 +142,11 @@ def test_rounding_of_an_opaque_function_op_by_op_is_no_other_answer() -> None:
     eigenvalues = lambda x: jnp.stack([jnp.linalg.eigvals(x).real, jnp.linalg.eigvals(x).imag])
     report = check_gradients(eigenvalues, a, around=False, only=["repeatability"], raises=False)
     assert report["repeatability"].verdict == "right", str(report)
+
+
+def test_what_jax_promises_is_asked() -> None:
+    import jax.numpy as jnp
+
+    report = check_gradients(lambda x: jnp.tanh(x) * x, X, around=False)
+    asked = ("second order", "forward mode", "batched", "complex step", "forward against reverse", "transposed twice")
+    assert {n: report[n].verdict for n in asked} == dict.fromkeys(asked, "right"), str(report)

@@ -301,3 +301,24 @@ def test_gradient_that_cancels_to_rounding_is_not_accused() -> None:
 
     report = check_gradients(torch.corrcoef, point()[:1], around=False, raises=False)
     assert "wrong" not in {c.verdict for c in report.claims}, str(report)
+
+
+def test_gradient_that_another_choice_leaves_out_is_missed_by_no_rounding() -> None:
+    def rule(ct: Any, x: Any, y: Any) -> Any:
+        return ct * y, (ct * x if x.requires_grad else None)
+
+    import torch
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, y: Any) -> Any:
+            ctx.save_for_backward(x, y)
+            return torch.from_numpy(x.detach().numpy() * y.detach().numpy())
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            return rule(ct, *ctx.saved_tensors)
+
+    report = check_gradients(Product.apply, point(), point() + 3, around=False, raises=False)
+    assert not report["vjp"].proved
+    assert report["needs_input_grad"].verdict == "wrong", str(report)

@@ -23,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from harness.cases import Array, Backend, Case, Outcome, Thunk
+from harness.cases import Array, Backend, Case, Outcome, Thunk, failed
 from harness.programs import Instr, Program, Scalar, Spec
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "missing_ops",
     "names",
     "straighten",
+    "value_thunk",
 ]
 
 
@@ -152,6 +153,26 @@ def missing_ops(program: Program, ops: Mapping[str, Callable[..., Any]]) -> str 
     """None if the table has every op of the program, else a sentence that names those it lacks."""
     lacking = sorted({instr.op for instr in program.instrs} - ops.keys())
     return f"has no op {', '.join(lacking)}" if lacking else None
+
+
+def value_thunk(
+    evaluate: Callable[[Sequence[Any]], Sequence[Any]],
+    inputs: Sequence[Any],
+    quiet: Callable[[], Any],
+    no_grad: Callable[[], Any],
+    to_array: Callable[[Any], Array],
+) -> Thunk:
+    """A thunk that runs forward only, in two contexts that are entered anew; what is raised there is its outcome."""
+
+    def thunk() -> Outcome:
+        try:
+            with quiet(), no_grad():
+                outputs = evaluate(inputs)
+        except Exception as error:  # whatever the tape or the framework raises is its outcome
+            return failed(error)
+        return Outcome(tuple([to_array(y) for y in outputs]))
+
+    return thunk
 
 
 def straighten(program: Program, ops: Mapping[str, Callable[..., Any]]) -> Callable[[Sequence[Any]], list[Any]]:

@@ -19,7 +19,7 @@ import jax.scipy.special
 import numpy as np
 
 from harness.backends import basic_index, jax_layers, missing_ops, straighten
-from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.floats import HALF
 from harness.programs import Program
 from harness.spelling import JAX, spoken
@@ -501,7 +501,7 @@ class JaxBackend:
                     tuple([_copied(y) for y in values]), tuple([None if g is None else _copied(g) for g in grads])
                 )
             except Exception as error:  # whatever the framework raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
 
         return thunk
 
@@ -514,7 +514,7 @@ class JaxBackend:
             try:
                 return Outcome(tuple([_copied(y) for y in evaluate(inputs)]))
             except Exception as error:  # whatever the framework raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
 
         return thunk
 

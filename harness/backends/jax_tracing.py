@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harness.cases import Array, Failure, Outcome
+from harness.cases import Array, Outcome, failed
 from harness.frontends import Answer, Builder, Node, Traced, Untraceable
 from harness.gradient_scripts import jax_script
 from harness.inference import OPS
@@ -77,7 +77,7 @@ class JaxSubject:
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Read the jaxpr of the forward at these arrays."""
         with jax.enable_x64(True):
-            moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+            moving = self._moving(arrays)
             try:
                 closed = jax.make_jaxpr(self._forward(arrays))(*moving)
             except jax.errors.ConcretizationTypeError as error:
@@ -130,9 +130,9 @@ class JaxSubject:
         except jax.errors.ConcretizationTypeError as error:
             if jit:
                 return self._answer(arrays, cotangents, flags, watched=watched, jit=False)
-            return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), stage[0])
+            return Answer(failed(error), (), stage[0])
         except Exception as error:  # whatever the framework or the user's rule raises is its outcome
-            return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), stage[0])
+            return Answer(failed(error), (), stage[0])
         return Answer(outcome, live, dtype=least, largest=largest)
 
     def _compiled(
@@ -153,18 +153,7 @@ class JaxSubject:
         forward = self._forward(arrays, flags)
 
         def pull_back(moving: Sequence[Any], seeds: Sequence[Any]) -> Any:
-            def split(*xs: Any) -> Any:
-                values = forward(*xs)
-                return [values[k] for k in picked], values
-
-            # The values that the rule's own forward gives come out here, in the place of the function's.
-            outputs, pull, values = jax.vjp(split, *map(jnp.asarray, moving), has_aux=True)
-            for k, y in zip(picked, outputs, strict=True):
-                values[k] = y
-            if stage is not None:
-                stage[0] = "backward"
-            grads = pull([jnp.asarray(s).astype(y.dtype) for s, y in zip(seeds, outputs, strict=True)])
-            return values, grads
+            return _pulled_back(forward, list(map(jnp.asarray, moving)), picked, list(map(jnp.asarray, seeds)), stage)
 
         def value(moving: Sequence[Any]) -> Any:
             return forward(*map(jnp.asarray, moving))
@@ -173,10 +162,18 @@ class JaxSubject:
         self.compiled[key] = jax.jit(made) if jit else made
         return self.compiled[key]
 
+    def _pushed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
+        """Forward mode as one function of points and tangents, compiled once for arrays of the same shapes."""
+        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, self.wanted, strict=True) if not w)
+        if ("push", fixed) not in self.compiled:
+            forward = self._forward(arrays)
+            self.compiled["push", fixed] = jax.jit(lambda xs, ts: jax.jvp(forward, xs, ts))
+        return self.compiled["push", fixed]
+
     def _watched(self, arrays: Sequence[Array], cotangents: Sequence[Array | None]) -> tuple[str, float]:
         """The least precise type and the largest magnitude in the jaxpr of forward and backward."""
         forward = self._forward(arrays)
-        moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+        moving = self._moving(arrays)
         picked = [k for k, c in enumerate(cotangents) if c is not None]
         seeds = [jnp.asarray(cotangents[k]) for k in picked]
 
@@ -202,7 +199,7 @@ class JaxSubject:
         try:
             with jax.enable_x64(True):
                 forward = self._forward(arrays)
-                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+                moving = self._moving(arrays)
 
                 def total(xs: Any) -> Any:
                     return sum(
@@ -214,7 +211,7 @@ class JaxSubject:
                 def slope(xs: Any) -> Any:
                     return sum((g * d).sum() for g, d in zip(jax.grad(total)(xs), directions, strict=True))
 
-                value, grads = jax.jit(jax.value_and_grad(slope))(moving)
+                value, grads = _once(jax.value_and_grad(slope), moving)
                 return Outcome((_numpy(value),), tuple(map(_numpy, grads)))
         except Exception:  # what refuses the second order did not promise it
             return Outcome()
@@ -223,21 +220,20 @@ class JaxSubject:
         """`jax.jvp`."""
         try:
             with jax.enable_x64(True):
-                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+                moving = self._moving(arrays)
                 tangents = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
-                forward = self._forward(arrays)
-                outputs, found = jax.jit(lambda xs, ts: jax.jvp(forward, xs, ts))(moving, tangents)
+                outputs, found = self._pushed(arrays)(moving, tangents)
                 return Outcome(
                     tuple(_numpy(t) if _is_float(y) else np.zeros(y.shape) for y, t in zip(outputs, found, strict=True))
                 )
         except TypeError as error:
             if "custom_vjp" in str(error):
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         except Exception as error:  # as in `run`
             if "JVP" in str(error) or "jvp" in str(error):
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
 
     def transposed(
         self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
@@ -253,10 +249,10 @@ class JaxSubject:
 
         try:
             with jax.enable_x64(True):
-                moving = [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+                moving = self._moving(arrays)
                 seeds = [jnp.asarray(cotangents[k]) for k in picked]
                 along = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
-                found = dict(zip(picked, map(_numpy, jax.jit(twice)(moving, seeds, along)), strict=True))
+                found = dict(zip(picked, map(_numpy, _once(twice, moving, seeds, along)), strict=True))
         except Exception:  # what refuses a second backward did not promise it
             return Outcome()
         return Outcome(tuple(found.get(k, np.zeros(0)) for k in range(len(cotangents))))
@@ -266,23 +262,13 @@ class JaxSubject:
         picked = [k for k, c in enumerate(cotangents) if c is not None]
 
         def one(points: Sequence[Any], cts: Sequence[Any]) -> Any:
-            forward = self._forward(points)
             moving = [x for x, w in zip(points, self.wanted, strict=True) if w]
-
-            def split(*xs: Any) -> Any:
-                made = forward(*xs)
-                return [made[k] for k in picked], made
-
-            outputs, pull, values = jax.vjp(split, *moving, has_aux=True)
-            for k, y in zip(picked, outputs, strict=True):
-                values[k] = y
-            return values, pull([c.astype(o.dtype) for c, o in zip(cts, outputs, strict=True)])
+            return _pulled_back(self._forward(points), moving, picked, cts)
 
         try:
             with jax.enable_x64(True):
-                values, grads = jax.jit(jax.vmap(one))(
-                    [jnp.asarray(x) for x in stacks], [jnp.asarray(cotangents[k]) for k in picked]
-                )
+                seeds = [jnp.asarray(cotangents[k]) for k in picked]
+                values, grads = _once(jax.vmap(one), [jnp.asarray(x) for x in stacks], seeds)
                 return Outcome(tuple(map(_numpy, values)), tuple(map(_numpy, grads)))
         except Exception:  # whatever keeps vmap from working was not promised
             return Outcome()
@@ -299,6 +285,9 @@ class JaxSubject:
             self.fn, self.leaves, self.layout.unflatten, arrays, self.wanted, cotangents, truth, note, self.places
         )
 
+    def _moving(self, arrays: Sequence[Array]) -> list[Any]:
+        return [jnp.asarray(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+
     def _forward(self, arrays: Sequence[Any], wanted: Sequence[bool] | None = None) -> Callable[..., list[Any]]:
         """The function of the wanted arrays alone, with a flat list of arrays as its result."""
         flags = self.wanted if wanted is None else wanted
@@ -314,6 +303,34 @@ class JaxSubject:
             return [jnp.asarray(y) for y in returned if isinstance(y, (jax.Array, np.ndarray, np.generic, float))]
 
         return forward
+
+
+def _pulled_back(
+    forward: Callable[..., list[Any]],
+    moving: Sequence[Any],
+    picked: Sequence[int],
+    seeds: Sequence[Any],
+    stage: list[str] | None = None,
+) -> tuple[list[Any], Any]:
+    """All values, and the pull back of the picked ones. `stage` learns when the backward begins."""
+
+    def split(*xs: Any) -> Any:
+        values = forward(*xs)
+        return [values[k] for k in picked], values
+
+    # The values that the rule's own forward gives come out here, in the place of the function's.
+    outputs, pull, values = jax.vjp(split, *moving, has_aux=True)
+    for k, y in zip(picked, outputs, strict=True):
+        values[k] = y
+    if stage is not None:
+        stage[0] = "backward"
+    return values, pull([s.astype(y.dtype) for s, y in zip(seeds, outputs, strict=True)])
+
+
+def _once(function: Callable[..., Any], *args: Any) -> Any:
+    """Compile for a single call: quickly, since compiling takes longer than whatever is computed."""
+    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    return jax.jit(function).lower(*args).compile(quickly)(*args)
 
 
 def _numpy(x: Any) -> Array:

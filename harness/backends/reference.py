@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 import reference_impl
-from harness.backends import basic_index, missing_ops, straighten
-from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.backends import basic_index, missing_ops, straighten, value_thunk
+from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.programs import Program
 from harness.spelling import TORCH, spoken
 from harness.vocabulary.layers import LAYERS
@@ -253,7 +253,7 @@ class ReferenceBackend:
                     if roots:
                         backward(roots, grads)
             except Exception as error:  # whatever the tape raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
             leaf_grads = [inputs[i].grad for i in wanted]
             return Outcome(
                 tuple([y.array.copy() for y in outputs]),
@@ -264,19 +264,9 @@ class ReferenceBackend:
 
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only, under `no_grad`."""
-        evaluate = _evaluator(case.program)
         inputs = [_api.Tensor(_copy(x)) for x in case.primals]
         quiet = _quiet(case.program)
-
-        def thunk() -> Outcome:
-            try:
-                with quiet(), _api.no_grad():
-                    outputs = evaluate(inputs)
-            except Exception as error:  # whatever the tape raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
-            return Outcome(tuple([y.array.copy() for y in outputs]))
-
-        return thunk
+        return value_thunk(_evaluator(case.program), inputs, quiet, _api.no_grad, lambda y: y.array.copy())
 
 
 @contextlib.contextmanager

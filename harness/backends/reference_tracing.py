@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import reference_impl
-from harness.cases import Array, Case, Failure, Outcome, same_layout
+from harness.cases import Array, Case, Outcome, failed, same_layout
 from harness.frontends import Answer, Traced, Untraceable
 from harness.inference import ProgramError
 from harness.programs import Program
@@ -122,7 +122,7 @@ class ReferenceSubject:
                         if c is not None and c.array.tobytes() != np.array(d).tobytes()
                     ]
         except Exception as error:  # whatever the tape or the user's rule raises is its outcome
-            return Answer(Outcome(failure=Failure(type(error).__name__, str(error))), live, stage)
+            return Answer(failed(error), live, stage)
         largest = max([float(np.abs(v).max(initial=0.0)) for v in values if v.dtype.kind == "f"], default=0.0)
         return Answer(Outcome(values, grads), live, mutated=tuple(mutated), largest=largest)
 
@@ -145,7 +145,7 @@ class ReferenceSubject:
                 grads = tuple(None if g is None else np.array(g.array) for g in found)
                 answers[name] = Answer(Outcome(values, grads), tuple(bool(y.requires_grad) for y in outputs))
             except Exception as error:  # as in `run`
-                answers[name] = Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), "backward")
+                answers[name] = Answer(failed(error), (), "backward")
         return answers
 
     def _leaves(self, arrays: Sequence[Array]) -> tuple[list[Any], list[Any]]:
@@ -185,9 +185,9 @@ class ReferenceSubject:
         except RuntimeError as error:
             if "once_differentiable" in str(error):
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         except Exception as error:  # as in `run`
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
 
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
         """The tape has no forward mode."""
@@ -220,9 +220,9 @@ class ReferenceSubject:
         except RuntimeError as error:
             if "once_differentiable" in str(error):
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         except Exception as error:  # as in `run`
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         found = [None if c is None or c.grad is None else np.array(c.grad.array) for c in seeds]
         return Outcome(tuple(np.zeros(y.array.shape) if t is None else t for t, y in zip(found, outputs, strict=True)))
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.backends import basic_index, missing_ops, straighten
-from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.backends import basic_index, missing_ops, straighten, value_thunk
+from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.programs import Program
 from harness.rendering import Fill, Write, plan
 from harness.spelling import TORCH, spoken
@@ -389,7 +389,7 @@ class TorchBackend:
                     if roots:
                         torch.autograd.backward(roots, grads)
             except Exception as error:  # whatever the framework raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
             leaf_grads = [inputs[i].grad for i in wanted]
             return Outcome(
                 tuple([_copied(y.detach()) for y in outputs]),
@@ -402,17 +402,7 @@ class TorchBackend:
         """Forward only, under `no_grad`."""
         evaluate = _evaluator(case.program, self.rendering == "in place")
         inputs = [same_layout(x, case.dtype) for x in case.primals]
-        quiet = _quiet(case.program)
-
-        def thunk() -> Outcome:
-            try:
-                with quiet(), torch.no_grad():
-                    outputs = evaluate(inputs)
-            except Exception as error:  # whatever the framework raises is its outcome
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
-            return Outcome(tuple([_copied(y) for y in outputs]))
-
-        return thunk
+        return value_thunk(evaluate, inputs, _quiet(case.program), torch.no_grad, _copied)
 
 
 @contextlib.contextmanager

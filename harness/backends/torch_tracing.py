@@ -23,8 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.backends.torch_eager import same_layout
 from harness.backends.torch_rows import CONSTANT, LINEAR, MOVES, PICKS, ROWS, SAME, plain
-from harness.cases import Array, Failure, Outcome
-from harness.frontends import Answer, Builder, Node, Traced, Untraceable
+from harness.cases import Array, Outcome, failed
+from harness.frontends import Answer, Builder, Node, Traced, Untraceable, is_filled
 from harness.gradient_scripts import torch_script
 from harness.inference import OPS
 
@@ -128,7 +128,7 @@ def _reached(fn: Any) -> tuple[list[tuple[str, Any]], list[tuple[_Place, Any]]]:
     if code is None:
         return modules, cells
     named = [
-        (n, c.cell_contents, c) for n, c in zip(code.co_freevars, inner.__closure__ or (), strict=True) if _full(c)
+        (n, c.cell_contents, c) for n, c in zip(code.co_freevars, inner.__closure__ or (), strict=True) if is_filled(c)
     ]
     space = inner.__globals__
     named += [(n, space[n], None) for n in code.co_names if n in space]
@@ -140,14 +140,6 @@ def _reached(fn: Any) -> tuple[list[tuple[str, Any]], list[tuple[_Place, Any]]]:
             put = _in_cell(cell) if cell is not None else _in_globals(space, name)
             cells.append((_Place(f"tensor {name}", put), value))
     return modules, cells
-
-
-def _full(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 (an empty cell raises)
-    except ValueError:
-        return False
-    return True
 
 
 def _in_cell(cell: Any) -> Callable[[Any], contextlib.AbstractContextManager[None]]:
@@ -245,7 +237,7 @@ class TorchSubject:
                         if c is not None and _differ(c, d)
                     ]
         except Exception as error:  # whatever the framework or the user's backward raises is its outcome
-            outcome = Outcome(failure=Failure(type(error).__name__, str(error)))
+            outcome = failed(error)
             return Answer(outcome, live, stage)
         least, largest = (watch.least, watch.largest) if watch is not None else ("float64", 0.0)
         return Answer(Outcome(values, grads), live, "", tuple(complaints), tuple(mutated), least, largest)
@@ -263,7 +255,7 @@ class TorchSubject:
                     values = tuple(_numpy(y) for y in outputs)
                     found = tuple(None if g is None else _numpy(g) for g in grads)
             except Exception as error:  # as in `run`
-                answers[name] = Answer(Outcome(failure=Failure(type(error).__name__, str(error))), (), "backward")
+                answers[name] = Answer(failed(error), (), "backward")
                 return
             answers[name] = Answer(Outcome(values, found), tuple(bool(y.requires_grad) for y in outputs))
 
@@ -319,9 +311,9 @@ class TorchSubject:
             except RuntimeError as error:
                 if _unpromised(error):
                     return Outcome()
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
             except Exception as error:  # as in `run`
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
         return Outcome((_numpy(slope),), tuple(None if s is None else _numpy(s) for s in seconds))
 
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
@@ -346,9 +338,9 @@ class TorchSubject:
         except (RuntimeError, NotImplementedError) as error:
             if _unpromised(error) or "forward" in str(error).lower() or "jvp" in str(error).lower():
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         except Exception as error:  # as in `run`
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         return Outcome(tangents)
 
     def transposed(
@@ -376,9 +368,9 @@ class TorchSubject:
         except RuntimeError as error:
             if _unpromised(error):
                 return Outcome()
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         except Exception as error:  # as in `run`
-            return Outcome(failure=Failure(type(error).__name__, str(error)))
+            return failed(error)
         found = [None if c is None else c.grad for c in seeds]
         zeros = [np.zeros(tuple(y.shape)) for y in outputs]
         return Outcome(tuple(z if t is None else _numpy(t) for t, z in zip(found, zeros, strict=True)))

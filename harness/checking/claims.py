@@ -48,7 +48,8 @@ def _same(check: Check, name: str, answer: Answer, other: Answer, seen: Seen | N
         if vjp.worst is not None or (value.worst is not None and lost(check, found, value)):
             return None
     elif what in _OTHER_KERNELS or name == "needs_input_grad":
-        if not _far(check, answer.outcome, other.outcome, 0, 1):
+        one, two = ((*o.values, *o.grads) for o in (answer.outcome, other.outcome))
+        if judge_same(name, one, two).kind != "disagree":
             return None
     return Claim(name, "wrong", f"{what}: {text}", proved=False)
 
@@ -185,8 +186,7 @@ def _needs(
             given = iter(other.outcome.grads)
             merged = tuple(next(given) if j in chosen else g for g, j in zip(answer.outcome.grads, moving, strict=True))
             text = agree_exactly(expected, replace(other.outcome, values=expected.values))
-            # Without a certificate: another choice may go through another kernel.
-            if text and (seen is not None or judge_same("", expected.grads, other.outcome.grads).kind == "disagree"):
+            if text:
                 whole = replace(other, outcome=replace(answer.outcome, grads=merged))
                 claim = _same(check, "needs_input_grad", answer, whole, seen, f"with {label} alone")
                 if claim is not None:

@@ -68,7 +68,7 @@ class Ray:
 
     def unit(self, k: int = 0) -> float:
         """The unit in the last place that the function rounds to, by its noise; at least that of its dtype."""
-        unit = max(UNITS[self.check.dtype], UNITS[self.check.rounding])
+        unit = UNITS[self.check.dtype]
         magnitude = self.totals(0.0)[k][1]
         noise = 0.0
         for step in (unit * 2.0**8, 2.0**-18, 2.0**-9):

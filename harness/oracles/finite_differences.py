@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from harness import backends
 from harness.backends import Engine
-from harness.cases import Array, Case, Failure, Outcome, Thunk
+from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.programs import Instr, Program, Spec
 
 __all__ = ["Estimate", "FiniteDifferences", "Gradients", "derivative", "directional", "gradient", "hold_detached"]
@@ -322,7 +322,7 @@ class FiniteDifferences:
             try:
                 found = self.estimate(case)
             except RuntimeError as error:
-                return Outcome(failure=Failure(type(error).__name__, str(error)))
+                return failed(error)
             grads: tuple[Any, ...] = tuple(g.astype(case.dtype) for g in found.values)
             return Outcome(outcome.values, grads)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from harness.backends import straighten
 from harness.backends.reference import OPS
-from harness.cases import Array, Case, Failure, Outcome
+from harness.cases import Array, Case, Outcome, failed
 from harness.judgement import Verdict, judge
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided, widening
 from harness.oracles.bound import BITS, Bound, sums_in_any_order, widener
@@ -112,7 +112,7 @@ def run_hvp(case: Case, directions: Sequence[Array | None], backend: str) -> Out
             on = _on_torch() if backend == "torch" else _on_reference(np.array)
             slope, products = _double_backward(case, directions, on)
     except Exception as error:  # whatever the framework raises is its outcome
-        return Outcome(failure=Failure(type(error).__name__, str(error)))
+        return failed(error)
     return Outcome((np.zeros((), case.dtype) if slope is None else slope,), tuple(products))
 
 
