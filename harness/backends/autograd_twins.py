@@ -176,7 +176,7 @@ def _check_grads(function: Callable[..., Any], xs: Sequence[Any]) -> str:
     state = np.random.get_state()  # noqa: NPY002 (it draws from NumPy's global generator)
     np.random.seed(0)  # noqa: NPY002
     try:
-        check_grads(function, modes=["rev"])(*xs)
+        check_grads(function, tuple(range(len(xs))), modes=["rev"])(*xs)  # all arguments, as the others do
     except Exception as error:  # what it raises is its answer
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     finally:
