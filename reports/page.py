@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from harness.records import VERDICTS, CoverageRow, Dataset, RecordError, Run, RunInfo, read_dataset
 from reports import figures, tables
-from reports.power import power_table
+from reports.power import milliseconds, power_table
 from reports.summary import headline, percent, seconds, totals
 
 __all__ = ["render", "write_report"]
@@ -159,7 +159,7 @@ def _power_part(run: Run) -> dict[str, Any]:
         for alarm, part in ((False, table.lines), (True, table.alarms))
         for name, n, shares in part
     ]
-    times = [f"{1e3 * s:.3g} ms" for s in table.seconds]
+    times = [milliseconds(s) for s in table.seconds]
     return {"run_id": run.info.run_id, "machine": _machine(run.info), "table": table, "lines": lines, "times": times}
 
 

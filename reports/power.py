@@ -20,7 +20,7 @@ from rich.text import Text
 
 from harness.records import PowerRow, RunInfo
 
-__all__ = ["PowerTable", "Share", "power_markdown", "power_table", "print_power", "wilson"]
+__all__ = ["PowerTable", "Share", "milliseconds", "power_markdown", "power_table", "print_power", "wilson"]
 
 CLEAR = 16.0
 """From so many bounds on a factor in float32 is one that a certificate must see."""
@@ -94,6 +94,16 @@ def wilson(caught: int, asked: int) -> tuple[float, float]:
     middle = (p + z * z / (2 * asked)) / (1 + z * z / asked)
     half = z / (1 + z * z / asked) * math.sqrt(p * (1 - p) / asked + z * z / (4 * asked * asked))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in ms with three digits.
+
+    >>> milliseconds(0.00132), milliseconds(5.4231)
+    ('1.32 ms', '5,420 ms')
+    """
+    rounded = float(f"{1e3 * seconds:.3g}")
+    return f"{rounded:,.0f} ms" if rounded >= 100 else f"{rounded:g} ms"
 
 
 def power_table(rows: Iterable[PowerRow]) -> PowerTable:
@@ -191,7 +201,7 @@ def power_markdown(rows: Iterable[PowerRow], info: RunInfo) -> str:
     body += ["", "False alarms on the same functions with the right gradient:", ""]
     body += _markdown("function", table, table.alarms)
     body += ["", "| | " + " | ".join(table.checkers) + " |", "|---|" + "---:|" * len(table.checkers)]
-    body.append("| median time of an answer | " + " | ".join(f"{1e3 * s:.3g} ms" for s in table.seconds) + " |")
+    body.append("| median time of an answer | " + " | ".join(milliseconds(s) for s in table.seconds) + " |")
     body.append("| undecided | " + " | ".join(f"{n:,}" for n in table.undecided) + " |")
     return "\n".join([*head, *body, ""])
 
@@ -217,7 +227,7 @@ def print_power(rows: Iterable[PowerRow], console: Console | None = None) -> Non
     for name, n, shares in table.alarms:
         told = ["-" if not s.asked else f"{s.caught:,}" for s in shares]
         view.add_row(Text(f"false alarms: {name.strip('*')}"), f"{n:,}", *told)
-    view.add_row("median of an answer", "", *(f"{1e3 * s:.3g} ms" for s in table.seconds))
+    view.add_row("median of an answer", "", *(milliseconds(s) for s in table.seconds))
     (console or Console()).print(view)
 
 
