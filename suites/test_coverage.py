@@ -16,7 +16,7 @@ pytest.importorskip("jax", reason="the page shows JAX's functions")
 import torch
 
 from harness.cli import cli
-from harness.coverage import as_markdown, listed, read_rows, run, statuses_on, write_rows
+from harness.coverage import as_markdown, known_differences, listed, read_rows, run, statuses_on, waived, write_rows
 from harness.coverage.checks import Found, check
 from harness.coverage.examples import Example, different
 from harness.coverage.rows import CoverageRow, row_of
@@ -178,3 +178,10 @@ def test_the_page_shows_what_is_wrong_and_what_crashed() -> None:
     assert "| `f` | vjp | vjp: 1 \\| 2 |  |" in text
     assert "| `g` | g: the process was killed by SIGFPE |" in text
     assert statuses_on(text) == {"f": "wrong", "g": "certified"}
+
+
+def test_what_is_wrong_and_known_carries_its_waiver() -> None:
+    about = {"engine": "torch", "engine_version": "2.13.0", "area": "torch", "name": "nn.functional.cosine_similarity"}
+    known = waived(row_of(about, [Found("wrong", "vjp: far off", "vjp")]), known_differences())
+    assert known.waiver == "torch-cosine-similarity-eps"
+    assert waived(row_of(about, [Found("wrong", "linearity: far off", "linearity")]), known_differences()).waiver == ""

@@ -110,7 +110,12 @@ def waived(row: CoverageRow, waivers: Sequence[Waiver]) -> CoverageRow:
         return replace(row, waiver="")
     short = row.name.rpartition(".")[2]
     asked = SimpleNamespace(
-        backend=row.engine, backend_version=row.engine_version, claim=row.claim, ops=short, dtype="float64"
+        backend=row.engine,
+        backend_version=row.engine_version,
+        claim=row.claim,
+        ops=short,
+        dtype="float64",
+        difference="",
     )
     waiver = match(waivers, asked)
     return replace(row, waiver="" if waiver is None else waiver.id)
