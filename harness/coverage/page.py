@@ -27,7 +27,7 @@ def as_markdown(rows: Sequence[CoverageRow], about: Mapping[str, Any]) -> str:
         "Made by `adjudge coverage --page harness/docs/coverage.md`; run it again rather than edit this page.",
         "",
         *_counts(rows),
-        f"Run: `{about['command']}`, {about['seconds'] / 60:.0f} minutes on one core. Versions: {_versions(about)}.",
+        f"Run: `{about['command']}`, {about['seconds'] / 60:.0f} minutes for all rows together. Versions: {_versions(about)}.",
         "",
         *_EXPLAINED,
         "",
