@@ -240,7 +240,7 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
             same = [
                 a
                 for a, s in zip(arrays, program.inputs, strict=False)
-                if (s.shape, s.domain) == (spec.shape, spec.domain)
+                if (s.shape, s.kind, s.domain) == (spec.shape, spec.kind, spec.domain)
             ]
             whole = same[0].copy() if same else whole
         arrays.append(whole)

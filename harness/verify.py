@@ -321,7 +321,7 @@ def _examine_program(
             if k >= last and engine.name not in RUN_HALVES:
                 continue
             asked = engine
-            if k % points == 1 and not jitted and isinstance(engine, Rendering):
+            if number % points == 1 + state.programs % 2 and not jitted and isinstance(engine, Rendering):
                 asked = engine.in_place()
                 state.drawn.rendering(program, "in place")
             for verdict in examine(case, asked, seed=k, certificate=certificate):

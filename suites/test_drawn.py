@@ -104,6 +104,13 @@ def test_primals_lie_as_asked_for_with_the_same_numbers(layout: str) -> None:
         assert np.array_equal(b, np.broadcast_to(a[:1], a.shape) if layout == "expanded" else a)
 
 
+def test_an_input_equals_others_of_its_kind_alone() -> None:
+    program = Program((Spec((2,), "bool"), Spec((2,)), Spec((2,))), (Instr("where", (0, 1, 2)),), (3,))
+    made = [point(program, seed=seed, kind="edge").primals for seed in range(1, 400)]
+    assert all([x.dtype.name for x in primals] == ["bool", "float64", "float64"] for primals in made)
+    assert any(len(set(a.tolist())) == 2 and np.array_equal(a, b) for _, a, b in made)
+
+
 def test_a_run_draws_all_that_belongs_to_it() -> None:
     """The generator and the points of `adjudge verify`, without the judging: 800 programs."""
     rng, drawn = random.Random(7), Drawn()
