@@ -29,7 +29,7 @@ ENGINES = ("torch", "jax")
 KNOWN = Path(__file__).with_name("known.toml")
 CALLS = {"torch": 3, "jax": 2}  # calls of a function
 AROUND = {"torch": 3, "jax": 1}  # those that are checked at points around them, too; JAX compiles for each shape
-BUDGET_SECONDS = {"torch": 5.0, "jax": 6.0}  # no further point of a call is begun after this time
+BUDGET_SECONDS = {"torch": 5.0, "jax": 15.0}  # no further point of a call is begun after this time
 CALL_SECONDS = {"torch": 5.0, "jax": 20.0}  # one call of the framework may last so long, compilation and all
 SILENT_SECONDS = 120.0  # a worker that says nothing for so long hangs
 
