@@ -203,14 +203,14 @@ class _Draft:
         if x is None:
             return False
         params, others, out = self.one_of(calls(op, self.shapes[x]))
-        args = self._beside(x, others, fresh=False)
+        args = self._beside(op, x, others, fresh=False)
         y = None if args is None else self._values_of_call(op, args, params, out)
         if not self.fits(y):  # too large, or outside the domain: the same op on new inputs
             if self.free_inputs <= len(others):
                 return False
             x = self._fresh(op, domain_of(op))
             params, others, out = calls(op, self.shapes[x])[0]
-            args = self._beside(x, others, fresh=True)
+            args = self._beside(op, x, others, fresh=True)
             y = None if args is None else self._values_of_call(op, args, params, out)
         if args is None or not self.fits(y):
             return False
@@ -221,12 +221,12 @@ class _Draft:
     def _values_of_call(self, op: str, args: tuple[int, ...], params: Params, out: Shape) -> Interval | None:
         return values_of(op, [self.ranges[i] for i in args], dict(params), self.shapes[args[0]], out)
 
-    def _beside(self, x: int, others: tuple[Spec, ...], *, fresh: bool) -> tuple[int, ...] | None:
+    def _beside(self, op: str, x: int, others: tuple[Spec, ...], *, fresh: bool) -> tuple[int, ...] | None:
         """x and a node for every other tensor: one of that shape and kind, or a new input; None if those run out."""
         args = [x]
         for spec in others:
             same = [] if fresh else [i for i in self.of_kind(spec.kind) if self.shapes[i] == spec.shape]
-            fitting = [i for i in same if self.wild or self._lies_in(i, spec.domain)]
+            fitting = [i for i in same if (self.wild and not OPS[op].refuses) or self._lies_in(i, spec.domain)]
             chosen = self.pick(fitting) if fitting else None
             if chosen is None:
                 if self.free_inputs <= 0:

@@ -87,6 +87,7 @@ class Op:
             domain. None: between the smallest and the largest of the arguments.
         domain: from which of `DOMAINS` a new input for the first tensor is drawn.
         optional: so many of the last tensors may be left out, as the bias of a linear layer.
+        refuses: it raises where another tensor than the first leaves its domain, so that no program takes it there.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Op:
     values: Callable[[Sequence[Interval], Mapping[str, Param], Shape, Shape], Interval | None] | None = None
     domain: str = "real"
     optional: int = 0
+    refuses: bool = False
 
 
 def broadcast(*shapes: Shape) -> Shape:

@@ -194,9 +194,10 @@ def _call(
     values: Callable[..., Interval | None] | None = _squares,
     *,
     optional: int = 0,
+    refuses: bool = False,
 ) -> Op:
     result = like_reference(name, *tensors)
-    return Op(name, "call", tensors, result, params, calls=calls, values=values, optional=optional)
+    return Op(name, "call", tensors, result, params, calls=calls, values=values, optional=optional, refuses=refuses)
 
 
 _IT: Final = ("input", "target")
@@ -237,6 +238,7 @@ ROWS: Final = (
         _beside("real", "positive", rows=({}, {"full": True})),
         {"full": False, "eps": 1e-6, **_MEAN},
         _of_variances,
+        refuses=True,
     ),
     _call(
         "margin_ranking_loss",
