@@ -186,11 +186,14 @@ def _judge_choice(
 
 
 def _may_leave_domain(kind: str, bound: Any) -> bool:
-    """Tell whether a factorisation was refused where rounding may make the matrix singular: its balls are unbounded."""
+    """Tell whether a factorisation was refused where rounding may make the matrix singular, or where it overflowed.
+
+    The balls then are unbounded: those of the outputs, or of a number on the way that no output shows.
+    """
     if "LinAlgError" not in kind or bound is None or bound.undecided:
         return False
     balls = [v for v in bound.values if v is not None and hasattr(v, "is_finite")]
-    return any(not v.is_finite().all() for v in balls)
+    return bound.left_range or any(not v.is_finite().all() for v in balls)
 
 
 def _broken(claim: str, reason: str) -> Verdict:

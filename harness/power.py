@@ -7,7 +7,6 @@ command, `reports.power` makes the table.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.util
 import math
@@ -17,8 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as hypothesis_seed
 
 from harness import backends
 from harness.cases import Case
@@ -35,7 +32,7 @@ from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp, run_
 from harness.points import point
 from harness.programs import Instr, Program, Spec
 from harness.records import PowerRow, RunInfo
-from harness.strategies import programs
+from harness.strategies import programs_of
 
 __all__ = ["ADJUDGE", "ENGINES", "PowerResult", "available", "is_adjudge", "run_power"]
 
@@ -246,7 +243,7 @@ def _drawn(twin: Twin, seed: int) -> tuple[str, str]:
     """Examine drawn programs of the op, with the wrong rule in the tape, until one disagrees."""
     backend = PlantedBackend(twin.defect) if twin.planted else backends.get("reference")
     decided = 0
-    for program in _programs_of(twin.defect.op, seed):
+    for program in programs_of(twin.defect.op, PROGRAMS, seed):
         for k in range(POINTS):
             # Half of the points in each precision; what is wrong in float32 alone shows there.
             case = point(program, seed=1 + k, kind=("random", "edge")[k == 3], dtype=("float64", "float32")[k % 2])
@@ -287,26 +284,6 @@ def _squared(case: Case) -> Case:
         outputs=program.outputs + tuple(n + j for j in range(len(squares))),
     )
     return replace(case, program=extended, cotangents=case.cotangents * 2)
-
-
-@functools.lru_cache(maxsize=256)
-def _programs_of(op: str, seed: int) -> tuple[Program, ...]:
-    found: dict[Program, None] = {}
-
-    @hypothesis_seed(seed)
-    @settings(
-        max_examples=PROGRAMS,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(ops=(op,), max_instrs=2, max_inputs=3))
-    def collect(program: Program) -> None:
-        found[program] = None
-
-    collect()
-    return tuple(found)
 
 
 # -- how large a factor is, measured by what rounding may do

@@ -13,9 +13,10 @@ def program(x0):  # x0: float[]
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from harness.cases import Case
@@ -24,7 +25,7 @@ from harness.generation import check_ops, generate
 from harness.points import LAYOUTS, POINT_KINDS, PRIMAL_LAYOUTS, point
 from harness.programs import Program
 
-__all__ = ["cases", "points", "programs"]
+__all__ = ["cases", "points", "programs", "programs_of"]
 
 WIDE: Final = ("float64", "float32")
 
@@ -48,6 +49,27 @@ def programs(
         if value < 1:
             raise ValueError(f"{name} is {value}, want at least 1")
     return _programs(max_instrs, names, max_inputs, int_inputs)
+
+
+@lru_cache(maxsize=1024)
+def programs_of(op: str, count: int, number: int) -> tuple[Program, ...]:
+    """Draw short programs of one op, each once: the same for the same seed `number`, at most `count`."""
+    found: dict[Program, None] = {}
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs(ops=(op,), max_instrs=2, max_inputs=3))
+    def collect(program: Program) -> None:
+        found[program] = None
+
+    collect()
+    return tuple(found)
 
 
 def points(

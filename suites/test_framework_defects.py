@@ -130,6 +130,23 @@ def test_backward_ends_the_process(name: str) -> None:
     assert ended.returncode == -number, ended.stderr.decode()
 
 
+def test_gradient_of_batch_norm_takes_a_strided_weight_for_a_contiguous_one() -> None:
+    x = torch.tensor([[1.0, 2.0], [3.0, 5.0], [4.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    weight = of_torch(1.0, 100.0, 2.0, 100.0)[::2]
+    slopes = []
+    for w in (weight, weight.clone()):
+        y = NN.batch_norm(x, of_torch(0.0, 0.0), of_torch(1.0, 1.0), w)
+        slopes.append(float(torch.autograd.grad(y[1, 1], x)[0][1, 1]))
+    assert slopes[0] > 99 and slopes[1] < 2
+
+
+def test_median_along_a_stride_of_0_chooses_no_element() -> None:
+    """What it returns is whatever stands there; the place in memory that it names is none of the tensor's own."""
+    found = of_torch(-1.0).expand(3).median(0)
+    assert int(found.indices) == 1
+    assert float(found.values) != -1.0
+
+
 def test_gradient_of_vander_at_zero_is_nan() -> None:
     # Of t**0, which is 1 everywhere: 0 * t**-1. In a composition it counts as an overflow on the way.
     assert np.isnan(np.asarray(jax.grad(lambda t: jnp.vander(t, 2).sum())(jnp.array([0.0, 0.5])))).tolist() == [

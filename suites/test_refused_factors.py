@@ -31,3 +31,19 @@ def test_another_failure_at_a_bad_matrix_stays_a_failure() -> None:
     broken = Outcome(failure=Failure("RuntimeError", "something else"))
     verdicts = judge(case, broken, certify(case), enclose_backend(case, "torch"))
     assert [v.kind for v in verdicts] == ["disagree", "disagree"]
+
+
+@pytest.mark.parametrize(("size", "kind"), [(1.0, "disagree"), (1e300, "inconclusive")], ids=["in range", "overflow"])
+def test_a_factor_that_no_output_shows_is_judged_by_what_goes_into_it(size: float, kind: str) -> None:
+    """x x^T + 1 has a factor; at 1e300 its elements are infinite, and all of the factor is overwritten afterwards."""
+    program = Program(
+        (Spec((2, 2)),),
+        (
+            Instr("cholesky", (0,), (("gram", True), ("plus", 1.0))),
+            Instr("index_copy", (1, 0), (("dim", 0), ("index", (1, 0)))),
+        ),
+        (2,),
+    )
+    case = Case(program, (np.full((2, 2), size),), (True,), (np.ones((2, 2)),))
+    verdicts = judge(case, REFUSED, certify(case), enclose_backend(case, "torch"))
+    assert [v.kind for v in verdicts] == [kind, kind]

@@ -11,7 +11,7 @@ import reference_impl
 from harness import tracing
 from harness.backends.reference import OPS
 from harness.cases import same_layout
-from harness.defects.twins import Kept, Twin
+from harness.defects.twins import Twin, as_function
 from harness.inference import OPS as VOCABULARY
 
 __all__ = ["ARRAYS", "CHECKERS", "arguments", "build", "can_build", "plain"]
@@ -75,29 +75,7 @@ def can_build(twin: Twin) -> str:
 
 def build(twin: Twin) -> Callable[..., Any]:
     """The function with the twin's backward."""
-    former: list[Any] = []
-    writes = twin.planted and twin.defect.kind == "writes argument"
-
-    class Planted(_api.autograd.Function):  # type: ignore[misc]  # its class is made where no type checker sees it
-        @staticmethod
-        def forward(ctx: Any, *xs: Any) -> Any:
-            traced = any(isinstance(x, tracing.Traced) for x in xs)
-            ctx.save_for_backward(*([x.detach().clone() for x in xs] if writes and not traced else xs))
-            ctx.memory = {}
-            if twin.defect.kind == "stale call" and not traced:
-                former[:] = [x.detach().clone() for x in xs]
-            y = twin.forward(ARRAYS, *xs)
-            if writes and not traced:
-                y = y.clone()
-                ARRAYS.write(xs[0], xs[0].detach() + 1.0)
-            return y
-
-        @staticmethod
-        def backward(ctx: Any, ct: Any) -> Any:
-            return tuple(twin.backward(ARRAYS, Kept(ctx.saved_tensors, ctx.memory, former), ct))
-
-    apply: Callable[..., Any] = Planted.apply
-    return apply
+    return as_function(twin, ARRAYS, _api.autograd.Function, lambda x: isinstance(x, tracing.Traced))
 
 
 def plain(twin: Twin) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ import torch
 
 from harness.backends import torch_eager
 from harness.backends.torch_eager import same_layout
-from harness.defects.twins import Kept, Twin
+from harness.defects.twins import Twin, as_function
 
 __all__ = ["ARRAYS", "CHECKERS", "arguments", "build", "can_build", "plain"]
 
@@ -73,28 +73,7 @@ def can_build(twin: Twin) -> str:
 
 def build(twin: Twin) -> Callable[..., Any]:
     """The function with the twin's backward."""
-    former: list[Any] = []
-    writes = twin.planted and twin.defect.kind == "writes argument"
-
-    class Planted(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, *xs: Any) -> Any:
-            ctx.save_for_backward(*([x.detach().clone() for x in xs] if writes else xs))
-            ctx.memory = {}
-            if twin.defect.kind == "stale call":
-                former[:] = [x.detach().clone() for x in xs]
-            y = twin.forward(ARRAYS, *xs)
-            if writes:
-                y = y.clone()
-                ARRAYS.write(xs[0], xs[0].detach() + 1.0)
-            return y
-
-        @staticmethod
-        def backward(ctx: Any, ct: Any) -> Any:
-            return tuple(twin.backward(ARRAYS, Kept(ctx.saved_tensors, ctx.memory, former), ct))
-
-    apply: Callable[..., Any] = Planted.apply
-    return apply
+    return as_function(twin, ARRAYS, torch.autograd.Function, lambda x: False)
 
 
 def plain(twin: Twin) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ from harness.defects.declared import Defect
 from harness.defects.rules import LARGE
 from harness.defects.sites import SITES, Site, example
 
-__all__ = ["IN_PLACE", "Arrays", "Kept", "Twin", "telling"]
+__all__ = ["IN_PLACE", "Arrays", "Kept", "Twin", "as_function", "telling"]
 
 IN_PLACE = frozenset({"stale call", "writes cotangent", "writes saved", "writes argument"})
 """Kinds that need arrays which can be written into, or state between calls."""
@@ -278,3 +278,37 @@ def telling(twin: Twin, seed: int = 0) -> tuple[NDArray[Any], ...]:
         tied[0, 0] = 0.0 if "unary" in twin.site.traits else tied[0, 0]
         return (tied,)
     return xs
+
+
+def as_function(twin: Twin, arrays: Arrays, base: Any, recorded: Callable[[Any], bool]) -> Callable[..., Any]:
+    """The twin as a custom function of PyTorch's kind.
+
+    Args:
+        twin: what is planted, if it is.
+        arrays: what the framework offers.
+        base: its class `autograd.Function`.
+        recorded: tells whether an argument stands in for a tensor while the forward is recorded; nothing may be written then.
+    """
+    former: list[Any] = []
+    writes = twin.planted and twin.defect.kind == "writes argument"
+
+    class Planted(base):  # type: ignore[misc]  # which class it is, no type checker sees
+        @staticmethod
+        def forward(ctx: Any, *xs: Any) -> Any:
+            real = not any(map(recorded, xs))
+            ctx.save_for_backward(*([x.detach().clone() for x in xs] if writes and real else xs))
+            ctx.memory = {}
+            if twin.defect.kind == "stale call" and real:
+                former[:] = [x.detach().clone() for x in xs]
+            y = twin.forward(arrays, *xs)
+            if writes and real:
+                y = y.clone()
+                arrays.write(xs[0], xs[0].detach() + 1.0)
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            return tuple(twin.backward(arrays, Kept(ctx.saved_tensors, ctx.memory, former), ct))
+
+    apply: Callable[..., Any] = Planted.apply
+    return apply

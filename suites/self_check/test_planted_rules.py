@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, seed, settings
+from hypothesis import find, settings
 
 import reference_impl as tape
 from harness import backends
@@ -28,7 +28,7 @@ from harness.oracles.certificate import Certificate, certify
 from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp, run_hvp
 from harness.points import point
 from harness.programs import Instr, Program, Scalar, Spec
-from harness.strategies import programs
+from harness.strategies import programs, programs_of
 from reference_impl.primitives import PRIMITIVES
 
 PROGRAMS = (24, 400)  # drawn for one op; the second figure where the first shows nothing
@@ -103,25 +103,8 @@ class Try:
         return False
 
 
-@functools.cache
 def drawn_programs(name: str, count: int = PROGRAMS[0]) -> tuple[Program, ...]:
-    op = NAMED_BY.get(name, name)
-    found: dict[Program, None] = {}
-
-    @seed(count)
-    @settings(
-        max_examples=count,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs(ops=(op,), max_instrs=2, max_inputs=3))
-    def collect(program: Program) -> None:
-        found[program] = None
-
-    collect()
-    return tuple(found)
+    return programs_of(NAMED_BY.get(name, name), count, count)
 
 
 @functools.cache
