@@ -51,7 +51,7 @@ def worlds(run: Callable[[], T], most: int) -> Iterator[T]:
     """Yield the result of `run()` for every way to choose, at least one.
 
     Raises:
-        TooManyError: there are more than `most`; raised before the first is run to its end where that can be told.
+        TooManyError: there are more than `most`; raised after so many runs.
     """
     global _answers
     planned: list[int] = []
