@@ -54,7 +54,7 @@ __all__ = [
     "series_name",
 ]
 
-PAIRS = 8
+PAIRS = 12
 BLOCK_SECONDS = 2e-3
 HANG_SECONDS = 60.0
 _LEAST_SHARE_SECONDS = 0.05
@@ -88,7 +88,7 @@ class Limits:
     """What is fixed for a comparison.
 
     Attributes:
-        pairs: pairs of processes.
+        pairs: most pairs of processes; where starting them is slow the budget allows fewer.
         rounds: most rounds of a pair, of two blocks a side; time ends most of them before.
         threads: threads of every backend.
         block_seconds: about how long a process is timed before it is the other's turn.
@@ -282,6 +282,7 @@ class _Run:
 
     def measure(self) -> None:
         number, planned = 0, self.limits.pairs
+        self._compile()
         while number < planned:
             now = time.perf_counter()
             if now >= self.deadline:
@@ -292,8 +293,15 @@ class _Run:
             number += 1
             # Where a busy machine makes the start of processes slow, fewer pairs with more rounds say more.
             fit = (self.deadline - time.perf_counter()) / max(2 * self.starting, 1e-9)
-            planned = min(planned, max(LEAST_PAIRS + 1, number + int(min(fit, planned))))
+            planned = min(self.limits.pairs, max(LEAST_PAIRS + 1, number + int(min(fit, self.limits.pairs))))
         self.progress(planned, planned, "done")
+
+    def _compile(self) -> None:
+        """Start and stop a process of each side where its sources are not compiled yet: that is no part of the first pair."""
+        trees = [side.tree for side in (self.before, self.after) if side.tree is not None]
+        if not all(Path(tree, package, "__pycache__").is_dir() for tree in trees for package in _PACKAGES):
+            with contextlib.ExitStack() as stack:
+                self._start(0, stack)
 
     def _pair(self, number: int, until: float) -> None:
         """One pair of processes; after one that hangs or dies another is started for the series that are left."""

@@ -129,7 +129,11 @@ def _bench_backends() -> Collection[str]:
     help="Compare this environment with that of another Python executable; with --against it runs that revision.",
 )
 @click.option(
-    "--pairs", type=click.IntRange(5, 1000), default=8, show_default=True, help="Pairs of processes of a comparison."
+    "--pairs",
+    type=click.IntRange(5, 1000),
+    default=12,
+    show_default=True,
+    help="Most pairs of processes of a comparison; time may end it before.",
 )
 @GATE
 @click.option(

@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100, help="runs of each kind (default 100)")
     parser.add_argument("--slower", type=float, default=5.0, help="planted slow-down in percent (default 5)")
-    parser.add_argument("--budget", type=float, default=10.0, help="seconds of one run (default 10)")
+    parser.add_argument("--budget", type=float, default=18.0, help="seconds of one run (default 18)")
     parser.add_argument("--workloads", default=DEFAULT, help=f"workload/size/what, in turn (default {DEFAULT})")
     options = parser.parse_args()
     measure(options.workloads.split(","), options.runs, options.slower / 100, options.budget)
