@@ -74,7 +74,7 @@ class _Worker:
         self.waiting = _Waiting()
         self.counting = _neighbour("counting")
         self.overhead = _clock_overhead()
-        _settle_allocator()
+        _neighbour("allocator").settle_allocator()
 
     def open(self, *, backends: list[str], threads: int, core: int | None, tree: str | None) -> dict[str, Any]:
         """Load the backends with that many threads; blocks will run on that core alone if one is given."""
@@ -289,16 +289,6 @@ def _pose(
 
     judge = _Judge(engine.to_arrays, lambda result: check(answer(), engine.to_arrays(result)))
     return lambda: engine.prepare(workload, inputs, what, cotangent), judge, elements, hashed.hexdigest()[:16]
-
-
-def _settle_allocator() -> None:
-    """Free one large block, never touched, so that the C library keeps memory that it is given back.
-
-    glibc takes blocks above a threshold from the kernel, with a page fault at each first touch, and gives the top of its
-    heap back above twice that threshold; both rise to the largest block freed so far, up to 32 MiB. Without this the
-    same workload takes a third of the time in a process that has happened to free a larger array before.
-    """
-    bytearray(24 << 20)
 
 
 def _clock_overhead() -> float:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from harness.allocator import settle_allocator
 from harness.workload_checks import Checked
 
 __all__ = [
@@ -157,6 +158,7 @@ def measure(
     runs: dict[str, _Run] = {}
     refused: dict[str, str] = {}
     interrupted = False
+    settle_allocator()
     overhead = clock_overhead(clock)
     block = max(min_sample_seconds, overhead / overhead_share)
 
