@@ -240,11 +240,14 @@ def sweep(
         target = target_of(root)
         pending[target] = pending[target] + seed if target in pending else seed
     lone = target if len(roots) == 1 else None
-    order = _reachable([t for t in pending if isinstance(t, Node)])
+    starts = [t for t in pending if isinstance(t, Node)]
     goals: set[Target] | None = None
     runs: set[Target] | None = None
-    if wanted is not None:
+    if wanted is None:
+        order = _reachable(starts)
+    else:
         goals = {target_of(x) for x in wanted}
+        order = _reachable(starts, min((t.number if isinstance(t, Node) else 0 for t in goals), default=0))
         runs = _on_a_path(order, goals)
         if accumulate:
             runs |= goals
@@ -578,15 +581,24 @@ DETACHED = (
 )
 
 
-def _reachable(starts: list[Node]) -> list[Node]:
-    """Return all nodes below `starts`, youngest first. No recursion: chains are long."""
+def _reachable(starts: list[Node], oldest: int = 0) -> list[Node]:
+    """Return all nodes below `starts`, youngest first. No recursion: chains are long.
+
+    Args:
+        oldest: number of the oldest node that matters. A node leads to older ones only, so what is older than every goal is
+            on no path to one: a loop that differentiates each of its steps does not walk all steps before it again.
+    """
     seen = set(starts)
     found = list(starts)
     stack = list(starts)
     while stack:
         for target in stack.pop().edges:
             # Asking for the class itself first is the faster question.
-            if (target.__class__ is Node or isinstance(target, Node)) and target not in seen:
+            if (
+                (target.__class__ is Node or isinstance(target, Node))
+                and target not in seen
+                and target.number >= oldest
+            ):
                 seen.add(target)
                 found.append(target)
                 stack.append(target)
@@ -598,8 +610,10 @@ def _on_a_path(order: list[Node], goals: set[Target]) -> set[Target]:
     """Return the nodes whose rules must run so that cotangents arrive at the goals."""
     runs: set[Target] = set()
     for node in reversed(order):
-        if any(t is not None and (t in goals or t in runs) for t in node.edges):
-            runs.add(node)
+        for target in node.edges:
+            if target is not None and (target in goals or target in runs):
+                runs.add(node)
+                break
     return runs
 
 

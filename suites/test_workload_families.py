@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import reference_impl as ref
 from harness.bench import run_bench
 from harness.workload_adapters import Engine, load_engine
 from harness.workload_checks import KnownAnswer, check, known_answer
@@ -156,6 +157,18 @@ def test_work_of_the_reference_grows_with_the_graph(name: str) -> None:
         counted.append(calls(thunk))
     small, middle, large = counted
     assert large - middle <= 2.2 * (middle - small)  # 2 if it is linear, 4 if it is quadratic
+
+
+def test_the_gradient_of_a_step_does_not_walk_the_steps_before_it() -> None:
+    def descend(steps: int) -> None:
+        w = ref.tensor([0.5, 2.0], requires_grad=True)
+        x = w * 1.0
+        for _ in range(steps):
+            (slope,) = ref.autograd.grad((x * x * w).sum(), x, create_graph=True)
+            x = x - 0.01 * slope
+
+    small, middle, large = (calls(lambda n=n: descend(n)) for n in (50, 100, 200))  # type: ignore[misc]
+    assert large - middle <= 2.2 * (middle - small)
 
 
 @pytest.mark.parametrize("engine", ["reference", "torch"])
