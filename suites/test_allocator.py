@@ -24,7 +24,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(state: str) -> int:
-    done = subprocess.run([sys.executable, "-c", FAULTS, state], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, state], capture_output=True, text=True, check=True, timeout=120
+    )
     return int(done.stdout)
 
 
