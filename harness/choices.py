@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -44,6 +44,7 @@ __all__ = [
     "product_range",
     "range_after",
     "square_range",
+    "takes",
     "unary_range",
 ]
 
@@ -331,8 +332,20 @@ def _movement_options(op: str, shape: Shape) -> list[dict[str, Param]]:
 @cache
 def options(op: str, shape: Shape) -> tuple[Option, ...]:
     """The parameters that an op of one tensor can take on a shape, simplest first, each with the result's shape."""
+    return tuple(_options(op, shape))
+
+
+@cache
+def takes(op: str, shape: Shape) -> bool:
+    """Whether an op with `options` or `calls` applies to a first tensor of a shape: far cheaper than to list them."""
+    found = _options(op, shape) if has_options(op) else _calls(op, shape)
+    return next(found, None) is not None
+
+
+def _options(op: str, shape: Shape) -> Iterator[Option]:
     if OPS[op].calls is not None:
-        return tuple((params, out) for params, others, out in calls(op, shape) if not others)
+        yield from ((params, out) for params, others, out in _calls(op, shape) if not others)
+        return
     family = OPS[op].family
     if family == "reduction":
         rows = [row for row in _reduction_options(op, shape) if _reduces_well(op, shape, row)]
@@ -348,32 +361,37 @@ def options(op: str, shape: Shape) -> tuple[Option, ...]:
         rows = [{"min": -0.5, "max": 0.5}, {"min": 0.0}, {"max": 0.5}, {"min": -1.0, "max": 1.0}, {"max": 0.0}]
     else:
         rows = _movement_options(op, shape)
-    found: dict[str, Option] = {}
+    seen: set[str] = set()
     for row in rows:
         params = tuple(sorted(row.items()))
         try:
             out = infer_op(op, (Spec(shape),), row).shape
         except ProgramError:  # the enumerations above are loose at size-0 axes; inference is the judge, once a shape
             continue
-        if math.prod(out) <= MAX_ELEMENTS and len(out) <= 3:
-            found.setdefault(repr(params), (params, out))
-    return tuple(found.values())
+        if math.prod(out) <= MAX_ELEMENTS and len(out) <= 3 and (name := repr(params)) not in seen:
+            seen.add(name)
+            yield params, out
 
 
 @cache
 def calls(op: str, shape: Shape) -> tuple[Fitting, ...]:
     """How an op with a list of calls applies to a first tensor of a shape: parameters, the other tensors, the result."""
+    return tuple(_calls(op, shape))
+
+
+def _calls(op: str, shape: Shape) -> Iterator[Fitting]:
     listed = OPS[op].calls
-    found: dict[str, Fitting] = {}
+    seen: set[str] = set()
     for row, others in listed(shape) if listed is not None else ():
         params = tuple(sorted(row.items()))
         try:
             out = infer_op(op, (Spec(shape), *others), row).shape
         except ProgramError:  # the lists are loose; inference is the judge, once a shape
             continue
-        if len(out) <= 3 and all(math.prod(s) <= MAX_ELEMENTS for s in (out, *(o.shape for o in others))):
-            found.setdefault(repr((params, others)), (params, others, out))
-    return tuple(found.values())
+        small = len(out) <= 3 and all(math.prod(s) <= MAX_ELEMENTS for s in (out, *(o.shape for o in others)))
+        if small and (name := repr((params, others))) not in seen:
+            seen.add(name)
+            yield params, others, out
 
 
 @cache
@@ -442,10 +460,10 @@ def new_shapes(op: str) -> tuple[Shape, ...]:
     if op == "stack":
         return tuple(s for s in SHAPES if len(s) < 3)
     if OPS[op].calls is not None:  # small ones first: an op of three tensors shrinks to few elements
-        return tuple(sorted((s for s in SHAPES if calls(op, s)), key=lambda s: (0 in s, math.prod(s))))
+        return tuple(sorted((s for s in SHAPES if takes(op, s)), key=lambda s: (0 in s, math.prod(s))))
     if not has_options(op):
         return SHAPES
-    return tuple(s for s in SHAPES if options(op, s))
+    return tuple(s for s in SHAPES if takes(op, s))
 
 
 def has_options(op: str) -> bool:

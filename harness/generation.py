@@ -1,7 +1,8 @@
 """Random programs, built from choices and valid by construction; in `harness.strategies` Hypothesis makes the choices.
 
 `generate(choose, ...)` makes a program from a function ``choose(n) -> 0 .. n-1`` and needs nothing else: Hypothesis
-supplies one that shrinks (0 is always the simplest choice), `random_program(rng)` one that is cheap.
+supplies one that shrinks (0 is always the simplest choice), `random_program(rng)` one that is cheap. `draw(seed)` keeps the
+choices, so that Hypothesis can go on from them.
 
 A program grows op by op. An op takes slots that fit (shape, kind, domain), or a new input that is made to fit. Every
 slot carries an interval in which its values lie at ordinary points: a log is put on a slot that is positive, and
@@ -16,10 +17,10 @@ True
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -44,6 +45,7 @@ from harness.choices import (
     product_range,
     range_after,
     square_range,
+    takes,
     unary_range,
     values_of,
 )
@@ -51,7 +53,7 @@ from harness.inference import OPS, infer_op, unknown_op
 from harness.points import DOMAIN_RANGES
 from harness.programs import Instr, Program, Scalar, Spec
 
-__all__ = ["check_ops", "generate", "random_program"]
+__all__ = ["Draw", "check_ops", "draw", "generate", "random_program"]
 
 Choose = Callable[[int], int]
 T = TypeVar("T")
@@ -181,7 +183,7 @@ class _Draft:
         return True
 
     def _with_options(self, op: str) -> bool:
-        candidates = [i for i in self.of_kind("float") if options(op, self.shapes[i])]
+        candidates = [i for i in self.of_kind("float") if takes(op, self.shapes[i])]
         x = self._pick_or_new(candidates, op, domain_of(op))
         if x is None:
             return False
@@ -198,7 +200,7 @@ class _Draft:
 
     def _call(self, op: str) -> bool:
         """Apply an op of which the vocabulary lists the calls: a first tensor, the others that go with it, parameters."""
-        candidates = [i for i in self.of_kind("float") if calls(op, self.shapes[i])]
+        candidates = [i for i in self.of_kind("float") if takes(op, self.shapes[i])]
         x = self._pick_or_new(candidates, op, domain_of(op))
         if x is None:
             return False
@@ -548,12 +550,63 @@ def generate(
     while made < max_instrs:
         if made and choose(20) == 0:  # 0 ends the program
             break
-        first = choose(len(names))
-        distinct = dict.fromkeys(names[first:] + names[:first])
-        if not any(draft.grow(name) for name in itertools.islice(distinct, 8)):
+        if not any(draft.grow(name) for name in _some(names, choose(len(names)))):
             break
         made += 1
     return draft.finish(names, max_instrs)
+
+
+def _some(names: tuple[str, ...], first: int) -> list[str]:
+    """The name at a place and those that follow it, around the end, each once: enough that one of them fits."""
+    found: list[str] = []
+    for k in range(first, first + len(names)):
+        name = names[k % len(names)]
+        if name not in found:
+            found.append(name)
+            if len(found) == 8:
+                break
+    return found
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A program with what made it, so that `harness.strategies.simplest` can look for a simpler one.
+
+    Attributes:
+        choices: what was chosen, in order, wherever there was more than one thing to choose from.
+        max_instrs: the longest that the program could have become.
+        ops: the names that it was drawn from; None for all.
+    """
+
+    program: Program
+    choices: tuple[int, ...] = ()
+    max_instrs: int = 15
+    ops: tuple[str, ...] | None = None
+
+
+def draw(seed: int, *, max_instrs: int = 15, ops: tuple[str, ...] | None = None) -> Draw:
+    """Draw the program of a seed: most are short, where a defect shows best; one in LONG may become as long as it likes.
+
+    >>> draw(7).program == draw(7).program
+    True
+    """
+    rng = random.Random(seed)
+    if rng.random() * LONG >= 1:
+        max_instrs = min(max_instrs, 1 + int(rng.expovariate(1 / SHORT)))
+    choices: list[int] = []
+
+    def choose(n: int) -> int:
+        if n == 1:
+            return 0
+        choices.append(int(rng.random() * n))
+        return choices[-1]
+
+    program = generate(choose, max_instrs=max_instrs, ops=ops)
+    return Draw(program, tuple(choices), max_instrs, ops)
+
+
+LONG: Final = 8
+SHORT: Final = 7  # the mean of how long the others may become; what no output needs goes, so that they are half as long
 
 
 def random_program(
