@@ -12,20 +12,22 @@ def program(x0):  # x0: float[]
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase, choices_to_bytes
+from hypothesis.errors import NoSuchExample
 
 from harness.cases import Case
 from harness.floats import DTYPES
-from harness.generation import check_ops, generate
+from harness.generation import Draw, check_ops, generate
 from harness.points import LAYOUTS, POINT_KINDS, PRIMAL_LAYOUTS, point
 from harness.programs import Program
 
-__all__ = ["cases", "points", "programs", "programs_of"]
+__all__ = ["cases", "points", "programs", "programs_of", "simplest"]
 
 WIDE: Final = ("float64", "float32")
 
@@ -70,6 +72,25 @@ def programs_of(op: str, count: int, number: int) -> tuple[Program, ...]:
 
     collect()
     return tuple(found)
+
+
+def simplest(drawn: Draw, shows: Callable[[Program], bool]) -> Program | None:
+    """Return the simplest program that Hypothesis finds from a drawn one on among those that show something.
+
+    None if the drawn program, which is asked first, does not show it.
+    """
+    database = InMemoryExampleDatabase()
+    # Hypothesis takes what it stored itself for shrunk; a choice too many says that this is not.
+    database.save(_DRAWN, choices_to_bytes((*drawn.choices, 0)))
+    wanted = settings(database=database, deadline=None, phases=(Phase.reuse, Phase.shrink), print_blob=False)
+    strategy = programs(max_instrs=drawn.max_instrs, ops=drawn.ops)
+    try:
+        return find(strategy, shows, settings=wanted, database_key=_DRAWN)
+    except NoSuchExample:
+        return None
+
+
+_DRAWN: Final = b"drawn"
 
 
 def points(

@@ -1,8 +1,8 @@
 """Draw programs, examine them on every backend, shrink what disagrees: the main job behind `adjudge verify`.
 
-A program is drawn once by Hypothesis and examined at several points, since structure is what costs. Hypothesis works in
-batches of its own seed, so that a run can be repeated, stopped at any moment and go on after a disagreement. The first
-disagreement of each kind (`harness.triage`) is shrunk by Hypothesis and kept with a script that shows it.
+A program is drawn once and examined at several points, since structure is what costs. Each has a seed of its own, so that
+a run can be repeated and stopped at any moment. The first disagreement of each kind (`harness.triage`) is put down to the
+instruction that is wrong on its own, or else shrunk by Hypothesis, and kept with a script that shows it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import Any, NoReturn
-
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import seed as hypothesis_seed
 
 from harness import backends, serial, waivers
 from harness.backends import BackendUnavailable, Engine, Rendering
@@ -27,6 +23,7 @@ from harness.drawn import Drawn
 from harness.environment import describe_run
 from harness.examine import examine, expected
 from harness.floats import DTYPES, HALF
+from harness.generation import Draw, check_ops, draw
 from harness.inference import OPS
 from harness.judgement import Verdict
 from harness.kernels import RUN_HALVES
@@ -35,13 +32,12 @@ from harness.points import LAYOUTS, PRIMAL_LAYOUTS, edges_of, layout_of, point
 from harness.programs import Program
 from harness.records import CoverageRow, RunInfo, VerdictRow
 from harness.sources import spelled, to_source
-from harness.strategies import programs
+from harness.strategies import simplest
 from harness.triage import Bucket, bucket, difference, isolated, smallest
 
 __all__ = ["DEFAULT_BACKENDS", "Progress", "VerifyResult", "run_verify"]
 
 DEFAULT_BACKENDS = ("reference", "torch", "jax-jit")
-BATCH = 50  # programs that share a Hypothesis seed
 JAX_SHARE = 8  # one program in so many goes to a compiling backend too ...
 JAX_POINTS = 16  # ... and is examined at so many points there: compiling is what costs
 SHRINK_SECONDS = 10.0
@@ -102,15 +98,6 @@ class VerifyResult:
         return undecided / elements if elements else 0.0
 
 
-class _Found(AssertionError):
-    """Tells Hypothesis that a program disagrees, so that it shrinks it."""
-
-
-def _disagree() -> NoReturn:
-    # One place to raise from: Hypothesis takes failures from two lines for two bugs.
-    raise _Found
-
-
 @dataclass
 class _State:
     """The counts and rows of a run while it goes on."""
@@ -129,14 +116,7 @@ class _State:
     undecided: int = 0
     disagreements: int = 0
     known: dict[Bucket, str] = field(default_factory=dict)  # bucket -> the waiver that covers it, or ""
-    alone: list[tuple[Case, Verdict]] = field(
-        default_factory=list
-    )  # instructions that are wrong on their own in the program that is shrunk
-    found: tuple[Program, Case, Verdict, Engine, int] | None = None
-    shown: dict[Program, tuple[Program, Case, Verdict, Engine, int]] = field(
-        default_factory=dict
-    )  # what disagreed while the present one is shrunk, for when Hypothesis asks again
-    shrinking_until: float = 0.0
+    here: dict[Bucket, Bucket] = field(default_factory=dict)  # of the present program -> what it was shrunk to
     stopped: bool = False
 
     def finished(self) -> bool:
@@ -199,7 +179,7 @@ def run_verify(
     if set(dtypes) <= set(HALF):
         max_instrs = min(max_instrs, HALF_INSTRS)
     ops = None if ops is None else tuple(ops)
-    strategy = programs(max_instrs=max_instrs, ops=ops)
+    check_ops(ops)
     engines: list[Engine] = []
     missing: dict[str, str] = {}
     for name in backends_:
@@ -216,10 +196,10 @@ def run_verify(
     failure: Exception | None = None
     with _noting_interrupts(state):
         try:
-            batch = 0
             while engines and not state.finished():
-                _run_batch(state, strategy, engines, dtypes, seed * 1_000_003 + batch, points_per_program)
-                batch += 1
+                number = seed * 1_000_003 + state.programs
+                drawn_program = draw(number, max_instrs=max_instrs, ops=ops)
+                _examine_program(state, drawn_program, engines, dtypes, number, points_per_program)
         except KeyboardInterrupt:
             interrupted = True
         except Exception as error:  # the caller gets it with the rows: nothing that was computed is lost
@@ -259,42 +239,12 @@ def _noting_interrupts(state: _State) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run_batch(
-    state: _State, strategy: Any, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
-) -> None:
-    """Draw one batch; the first new disagreement ends it, shrunk."""
-    state.found = None
-    state.shown.clear()
-
-    @hypothesis_seed(seed)
-    @settings(
-        max_examples=BATCH,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-        print_blob=False,
-    )
-    @given(strategy)
-    def draw(program: Program) -> None:
-        if state.found is None:
-            if not state.finished():
-                _examine_program(state, program, engines, dtypes, seed, points)
-        else:
-            _shrink_step(state, program, seed)
-
-    try:
-        draw()
-    except _Found:
-        assert state.found is not None
-        _keep(state, seed)
-
-
 def _examine_program(
-    state: _State, program: Program, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
+    state: _State, made: Draw, engines: Sequence[Engine], dtypes: Sequence[str], seed: int, points: int
 ) -> None:
+    program = made.program
     identity = serial.program_id(program)
+    state.here.clear()
     turn, rest = divmod(state.programs, JAX_SHARE)
     compiling = rest == 0
     state.programs += 1
@@ -325,7 +275,7 @@ def _examine_program(
                 asked = engine.in_place()
                 state.drawn.rendering(program, "in place")
             for verdict in examine(case, asked, seed=k, certificate=certificate):
-                _note(state, program, identity, case, verdict, asked, seed, k)
+                _note(state, made, identity, case, verdict, asked, seed, k)
     state.tell()
 
 
@@ -357,42 +307,46 @@ def _kind(k: int, points: int) -> str:
 
 
 def _note(
-    state: _State, program: Program, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+    state: _State, made: Draw, identity: str, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
 ) -> None:
     if case.dtype not in HALF:
         state.elements += verdict.elements
         state.undecided += verdict.undecided
-    row = _row(state, program, case, verdict, engine, seed, k, identity)
+    row = _row(state, made.program, case, verdict, engine, seed, k, identity)
     if verdict.kind == "disagree":
-        found = _known_bucket(state, case, verdict, engine, k)
+        whole = bucket(verdict, case, engine)
+        found = whole if whole in state.known else state.here.get(whole)
         if found is None:
-            state.found = (program, case, verdict, engine, k)
-            state.shrinking_until = time.monotonic() + SHRINK_SECONDS
-            _disagree()
+            parts = [(bucket(v, c, engine), c, v) for c, v in isolated(case, engine, verdict, seed=k)]
+            new = [(c, v) for b, c, v in parts if b not in state.known]
+            if new or not parts:
+                state.here[whole] = _keep(
+                    state, new or [_shrunk(made, case, verdict, engine, seed, k)], engine, seed, k
+                )
+                return
+            found = parts[0][0]
         row = replace(row, bucket=str(found), waiver=state.known[found])
     state.rows.append(row)
 
 
-def _known_bucket(state: _State, case: Case, verdict: Verdict, engine: Engine, k: int) -> Bucket | None:
-    """Return the known bucket of a disagreement; None, with the instructions that are wrong on their own, if it is new."""
-    whole = bucket(verdict, case, engine)
-    if whole in state.known:
-        return whole
-    parts = [(bucket(v, c, engine), c, v) for c, v in isolated(case, engine, verdict, seed=k)]
-    state.alone = [(c, v) for b, c, v in parts if b not in state.known]
-    return parts[0][0] if parts and not state.alone else None
+def _shrunk(made: Draw, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int) -> tuple[Case, Verdict]:
+    """Look for the simplest program that shows a disagreement, at a simple point or at one like the first."""
+    until = time.monotonic() + SHRINK_SECONDS
+    shown = {made.program: (case, verdict)}  # for when Hypothesis asks again, also after the time is up
+
+    def shows(program: Program) -> bool:
+        if program not in shown and time.monotonic() < until:
+            again = _shown_by(program, case, verdict, engine, seed, k)
+            if again is not None:
+                shown[program] = again
+        return program in shown
+
+    return shown[simplest(made, shows) or made.program]
 
 
-def _shrink_step(state: _State, program: Program, seed: int) -> None:
-    """Raise if the program shows the disagreement that is being shrunk, at a simple point or at one like the first."""
-    assert state.found is not None
-    best, case, verdict, engine, k = state.found
-    state.shown.setdefault(best, state.found)
-    if program in state.shown:  # also after the time is up, and if a later one was found that is no simpler
-        state.found = state.shown[program]
-        _disagree()
-    if time.monotonic() > state.shrinking_until:
-        return
+def _shown_by(
+    program: Program, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+) -> tuple[Case, Verdict] | None:
     kind = "edge" if edges_of(case) else "random"
     for point_seed, primal, cotangent in _points_like(case, seed * 131 + k + 1):
         candidate = point(
@@ -407,8 +361,8 @@ def _shrink_step(state: _State, program: Program, seed: int) -> None:
             if (again.kind, again.claim, again.aspect) == ("disagree", verdict.claim, verdict.aspect) and difference(
                 again
             ) == difference(verdict):
-                state.found = (program, candidate, again, engine, k)
-                _disagree()
+                return candidate, again
+    return None
 
 
 def _points_like(case: Case, seed: int) -> Iterator[tuple[int, str, str]]:
@@ -421,15 +375,17 @@ def _points_like(case: Case, seed: int) -> Iterator[tuple[int, str, str]]:
             yield simple, primal, cotangent
 
 
-def _keep(state: _State, seed: int) -> None:
-    """Write down the shrunk disagreement, and what else is wrong on its own, each with a script that shows it."""
-    assert state.found is not None
-    _, case, verdict, engine, k = state.found
-    shrunk = list(isolated(case, engine, verdict, seed=k)) or [(case, verdict)]
-    for number, found in enumerate([*shrunk, *state.alone]):
-        case, verdict = smallest(found[0], engine, found[1], seed=k)
+def _keep(state: _State, found: Sequence[tuple[Case, Verdict]], engine: Engine, seed: int, k: int) -> Bucket:
+    """Write down what is wrong, each with a script that shows it; return the bucket of the first."""
+    parts = [
+        part for case, verdict in found for part in list(isolated(case, engine, verdict, seed=k)) or [(case, verdict)]
+    ]
+    names: list[Bucket] = []
+    for part in parts:
+        case, verdict = smallest(part[0], engine, part[1], seed=k)
         name = bucket(verdict, case, engine)
-        if name in state.known and number:
+        names.append(name)
+        if name in state.known and len(names) > 1:
             continue
         row = _row(state, case.program, case, verdict, engine, seed, k)
         certificate = certify(case, seed=k)
@@ -444,7 +400,7 @@ def _keep(state: _State, seed: int) -> None:
             state.known[name] = waiver.id if waiver else ""
             state.disagreements += verdict.aspect != "accuracy"
         state.rows.append(replace(row, waiver=state.known[name]))
-    state.alone = []
+    return names[0]
 
 
 def _reproducer(case: Case, engine: Engine, certificate: Certificate) -> str:

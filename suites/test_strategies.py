@@ -18,12 +18,12 @@ from hypothesis.errors import UnsatisfiedAssumption
 
 from harness.cases import Case
 from harness.choices import calls, joint_shape, new_shapes
-from harness.generation import random_program
+from harness.generation import draw, random_program
 from harness.inference import OPS, differentiable_slots, infer
 from harness.points import DOMAIN_RANGES, LAYOUTS, live_slots, point
 from harness.programs import Instr, Program, Scalar, Spec
 from harness.sources import to_source
-from harness.strategies import cases, points, programs
+from harness.strategies import cases, points, programs, simplest
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 DRAWS = 2_000
@@ -93,6 +93,30 @@ def test_every_op_alone_makes_programs(op: str) -> None:
         infer(program)
         assert {instr.op for instr in program.instrs} <= {op}
     assert any(program.instrs for program in made)
+
+
+@pytest.mark.parametrize("ops", [None, ("sin", "mul", "matmul", "cat")])
+def test_hypothesis_goes_on_from_the_program_that_was_drawn(ops: tuple[str, ...] | None) -> None:
+    for seed in range(40):
+        made, asked = draw(seed, ops=ops), list[Program]()
+        assert simplest(made, lambda program, asked=asked: asked.append(program)) is None  # type: ignore[misc]
+        assert asked == [made.program]
+
+
+def test_a_drawn_program_shrinks_to_what_shows_the_same() -> None:
+    def shows(program: Program) -> bool:
+        return any(instr.op == "tanh" for instr in program.instrs)
+
+    made = next(d for d in map(draw, itertools.count()) if len(d.program.instrs) > 3 and shows(d.program))
+    least = simplest(made, shows)
+    assert least == Program((Spec(()),), (Instr("tanh", (0,)),), (1,))
+
+
+def test_most_drawn_programs_are_short_and_some_are_long() -> None:
+    lengths = [len(draw(seed).program.instrs) for seed in range(1000)]
+    assert 2.8 <= sum(lengths) / len(lengths) <= 3.5
+    assert sum(n <= 3 for n in lengths) >= 600
+    assert sum(n >= 8 for n in lengths) >= 20
 
 
 def test_an_unknown_op_is_refused_with_the_names_close_to_it() -> None:
