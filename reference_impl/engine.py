@@ -590,18 +590,16 @@ def _reachable(starts: list[Node], oldest: int = 0) -> list[Node]:
     """
     seen = set(starts)
     found = list(starts)
-    stack = list(starts)
-    while stack:
-        for target in stack.pop().edges:
-            # Asking for the class itself first is the faster question.
+    for node in found:  # which grows meanwhile
+        for target in node.edges:
+            kind = target.__class__  # asking for a class itself is faster than `isinstance`
             if (
-                (target.__class__ is Node or isinstance(target, Node))
+                (kind is Node or (kind is not Tensor and isinstance(target, Node)))
                 and target not in seen
                 and target.number >= oldest
             ):
                 seen.add(target)
                 found.append(target)
-                stack.append(target)
     found.sort(key=operator.attrgetter("number"), reverse=True)
     return found
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from reference_impl import dtypes
 from reference_impl.modes import mode
-from reference_impl.tensor import Node, Path, Storage, Tensor, View, _foreign_types, refresh
+from reference_impl.tensor import Node, Path, Storage, Tensor, View, _foreign_types, node_of, refresh, tensor_of
 
 __all__ = [
     "CONSTANT",
@@ -258,7 +258,7 @@ def _one(p: Primitive, x: Any, params: dict[str, Any]) -> Any:
         y = p.body(array, **params)
     except ValueError as error:
         raise _shape_error(p, [array], error) from error
-    out = Tensor(y if type(y) is ndarray else asarray(y))
+    out = tensor_of(y if type(y) is ndarray else asarray(y))
     if p.view:
         _link_view(p, params, x, out)
     if x._requires_grad and mode.enabled and p.rules:
@@ -329,7 +329,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
         if x._view is not None:
             refresh(x)
         y = body(array)
-        out = Tensor(y if type(y) is ndarray else asarray(y))
+        out = tensor_of(y if type(y) is ndarray else asarray(y))
         if x._requires_grad and recorded and mode.enabled:
             out._node = (recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, None)
             out._requires_grad = True
@@ -367,7 +367,7 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
             y = body(x, z)
         except ValueError as error:
             raise _shape_error(p, [x, z], error) from error
-        out = Tensor(y if type(y) is ndarray else asarray(y))
+        out = tensor_of(y if type(y) is ndarray else asarray(y))
         if (a._requires_grad or kind_b == WANTED) and recorded and mode.enabled:
             kinds = (WANTED if a._requires_grad else CONSTANT, kind_b)
             out._node = (recorders.get(kinds) or recorder(p, kinds))(p, (a, b), (x, z), out, None)
@@ -544,7 +544,7 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     What goes into a node depends on nothing else, so it is written as one expression and compiled once. For ``a * b`` of
     two tensors that require grad it reads::
 
-        Node(p, (args[0]._node or args[0], args[1]._node or args[1]), ((arrays[1],), (arrays[0],)), versions, shapes, True)
+        node_of(p, (args[0]._node or args[0], args[1]._node or args[1]), ((arrays[1],), (arrays[0],)), versions, shapes, True)
     """
     edges: list[str] = []
     saved: list[str] = []
@@ -565,7 +565,7 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     if p.kind == ELEMENTWISE and len(arrays) > 1:
         shapes = f"None if {' == '.join(arrays)} else ({', '.join(lengths)})"
     # A number counts as saved, too: a node that kept one cannot run twice.
-    words = f"Node(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
+    words = f"node_of(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
     if p.variadic:
         shapes = "".join(f"arrays[{i}].shape, " for i in range(len(kinds)))
         words = f"{words} if (shapes := ({shapes})) else None"

@@ -252,6 +252,44 @@ class Cotangents:
         return Cotangents(self.like, self.arrived | other.arrived | both)
 
 
+# Python takes twice as long to call a class that has an `__init__` as to call a function that fills the slots. Ops make
+# their results and nodes with these two.
+
+_new = object.__new__
+
+
+def node_of(
+    primitive: Primitive,
+    edges: tuple[Target | None, ...],
+    saved: tuple[tuple[Any, ...], ...] | None,
+    versions: tuple[tuple[Storage, int], ...],
+    shapes: tuple[tuple[int, ...], ...] | None,
+    frees: bool,
+) -> Node:
+    """Return what ``Node(...)`` returns."""
+    node: Node = _new(Node)
+    node.primitive = primitive
+    node.edges = edges
+    node.saved = saved
+    node.versions = versions
+    node.shapes = shapes
+    node.frees = frees
+    node.number = next(_numbers)
+    node._hooks = None
+    return node
+
+
+def tensor_of(array: Any) -> Tensor:
+    """Return what ``Tensor(array)`` returns for a NumPy array."""
+    x: Tensor = _new(Tensor)
+    x.array = array
+    x._node = x._grad = x._view = x._hooks = None
+    x._requires_grad = False
+    x.storage = storage = Storage()
+    storage.version = 0
+    return x
+
+
 class AccumulateGrad:
     """The end of an edge at a leaf, as `grad_fn.next_functions` shows it. The leaf itself keeps its hooks."""
 
