@@ -596,10 +596,10 @@ def _reachable(starts: list[Node], oldest: int = 0) -> list[Node]:
             if (
                 (kind is Node or (kind is not Tensor and isinstance(target, Node)))
                 and target not in seen
-                and target.number >= oldest
+                and target.number >= oldest  # type: ignore[union-attr]  # it is a node
             ):
-                seen.add(target)
-                found.append(target)
+                seen.add(target)  # type: ignore[arg-type]
+                found.append(target)  # type: ignore[arg-type]
     found.sort(key=operator.attrgetter("number"), reverse=True)
     return found
 

@@ -569,7 +569,7 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     if p.variadic:
         shapes = "".join(f"arrays[{i}].shape, " for i in range(len(kinds)))
         words = f"{words} if (shapes := ({shapes})) else None"
-    made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}")
+    made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}", {"node_of": node_of})
     return made
 
 
