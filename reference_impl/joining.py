@@ -38,7 +38,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     rank = xs[0].array.ndim
-    if axis is None and type(dim) is int and -rank <= dim < rank and all(x.array.ndim == rank for x in xs):
+    ranks = [x.array.ndim for x in xs]
+    if axis is None and type(dim) is int and -rank <= dim < rank and ranks.count(rank) == len(ranks):
         try:
             joined: Tensor = movement.cat(*xs, dim=dim % rank)
         except RuntimeError:

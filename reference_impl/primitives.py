@@ -26,7 +26,17 @@ import numpy as np
 
 from reference_impl import dtypes
 from reference_impl.modes import mode
-from reference_impl.tensor import Node, Path, Storage, Tensor, View, _foreign_types, node_of, refresh, tensor_of
+from reference_impl.tensor import (
+    Node,
+    Path,
+    Storage,
+    Tensor,
+    _foreign_types,
+    node_of,
+    refresh,
+    tensor_of,
+    view_of,
+)
 
 __all__ = [
     "CONSTANT",
@@ -252,7 +262,7 @@ def _one(p: Primitive, x: Any, params: dict[str, Any]) -> Any:
     array = x.array
     if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
         return _apply(p, (x,), params)
-    if x._view is not None:
+    if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
         refresh(x)
     try:
         y = p.body(array, **params)
@@ -274,7 +284,7 @@ def _of_one_float(xs: tuple[Any, ...]) -> list[Any] | None:
     for x in xs:
         if type(x) is not Tensor or type(x.array) is not ndarray:
             return None
-        if x._view is not None:
+        if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
             refresh(x)
         array = x.array
         if dtype is None:
@@ -293,7 +303,7 @@ def _many(p: Primitive, xs: tuple[Any, ...], arrays: list[Any], params: dict[str
         y = p.body(*arrays, **params)
     except ValueError as error:
         raise _shape_error(p, arrays, error) from error
-    out = Tensor(y)
+    out = tensor_of(y)
     kinds = tuple([WANTED if x._requires_grad else CONSTANT for x in xs])
     if WANTED in kinds and mode.enabled:
         out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, xs, arrays, out, params)
@@ -326,7 +336,7 @@ def _unary(p: Primitive) -> Callable[..., Any]:
         array = x.array
         if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
             return _apply(p, (x,), {})
-        if x._view is not None:
+        if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
             refresh(x)
         y = body(array)
         out = tensor_of(y if type(y) is ndarray else asarray(y))
@@ -349,13 +359,13 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
         x, kind_b = a.array, NUMBER
         if type(x) is not ndarray or not (x.dtype is _F8 or x.dtype is _F4):
             return otherwise(a, b)
-        if a._view is not None:
+        if (view := a._view) is not None and (a._node is None or view.version != a.storage.version):
             refresh(a)
         if type(b) is Tensor:
             z = b.array
             if type(z) is not ndarray or z.dtype is not x.dtype:
                 return otherwise(a, b)
-            if b._view is not None:
+            if (view := b._view) is not None and (b._node is None or view.version != b.storage.version):
                 refresh(b)
             kind_b = WANTED if b._requires_grad else CONSTANT
         elif takes_numbers and (type(b) is float or type(b) is int):
@@ -631,7 +641,9 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
     if not mode.enabled:
         kind = "inference" if mode.inference else "no_grad"
         inherited = out._requires_grad = base._requires_grad
-    out._view = View(base, None if kind or path is None else (*path, (p, params)), kind, x.storage.version, inherited)
+    out._view = view_of(
+        base, None if kind or path is None else (*path, (p, params)), kind, x.storage.version, inherited
+    )
 
 
 def _needs_cast(p: Primitive, arrays: list[Any]) -> bool:

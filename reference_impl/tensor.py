@@ -253,7 +253,7 @@ class Cotangents:
 
 
 # Python takes twice as long to call a class that has an `__init__` as to call a function that fills the slots. Ops make
-# their results and nodes with these two.
+# their results, nodes and views with these.
 
 _new = object.__new__
 
@@ -277,6 +277,17 @@ def node_of(
     node.number = next(_numbers)
     node._hooks = None
     return node
+
+
+def view_of(base: Tensor, path: Path | None, kind: str, version: int, inherited: bool) -> View:
+    """Return what ``View(...)`` returns."""
+    view: View = _new(View)
+    view.base = base
+    view.path = path
+    view.kind = kind
+    view.version = version
+    view.inherited = inherited
+    return view
 
 
 def tensor_of(array: Any) -> Tensor:
