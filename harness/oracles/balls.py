@@ -541,10 +541,22 @@ def power_cell(a: arb, b: arb) -> arb:
     otherwise a must be positive.
     """
     if b.is_exact() and (b.is_integer() or (2 * b).is_integer()):
+        if a.contains(0) and not a.is_exact() and a.is_finite() and b.is_integer():
+            return _power_around_zero(a, b)
         return a**b
     if a == 0 and b > 0:
         return _ZERO
     return a**b
+
+
+def _power_around_zero(a: arb, n: arb) -> arb:
+    """a ** n of a ball that holds 0, for an integer n: FLINT gives nan where the midpoint is 0."""
+    if not n > 0:
+        return arb(1) if n == 0 else _NAN
+    ends = (-a.lower()) ** n, a.upper() ** n  # of two numbers >= 0
+    if (n / 2).is_integer():
+        return _ZERO.union(ends[0]).union(ends[1])
+    return (-ends[0]).union(ends[1])
 
 
 # -- discrete decisions

@@ -156,7 +156,7 @@ def power_of_nonnegative(c: arb, exponent: arb) -> arb:
     return hull(_ZERO, power_cell(c.upper(), exponent))
 
 
-def _square(c: arb) -> arb:
+def square_of(c: arb) -> arb:
     return c * c if c > 0 or c < 0 or c.is_exact() else absolute(c) ** 2
 
 
@@ -680,7 +680,7 @@ def _norm(cells: Sequence[arb], order: float) -> Any:
     if order == 1:
         return total([absolute(c) for c in cells], BallArray)
     if order == 2:
-        return root_of_nonnegative(total([_square(c) for c in cells], BallArray))
+        return root_of_nonnegative(total([square_of(c) for c in cells], BallArray))
     exponent = arb(order)
     powers = total([power_of_nonnegative(absolute(c), exponent) for c in cells], BallArray)
     if powers == 0:
@@ -773,7 +773,7 @@ ENCLOSURES: dict[str, Enclosure] = {
     "sqrt": elementwise(arb.sqrt),
     "rsqrt": elementwise(arb.rsqrt),
     "reciprocal": elementwise(_reciprocal),
-    "square": elementwise(_square),
+    "square": elementwise(square_of),
     "sin": elementwise(arb.sin),
     "cos": elementwise(arb.cos),
     "tan": elementwise(arb.tan),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flint import arb, arb_series
 
-from harness.oracles.families.on_balls import Enclosure, between, pairwise, root_of_nonnegative
+from harness.oracles.families.on_balls import Enclosure, between, pairwise, root_of_nonnegative, square_of
 from harness.oracles.families.on_series import pairwise as series_pairwise
 from harness.oracles.families.on_series import positive, product, unknown_series, with_constant
 from harness.oracles.families.pieces import cellwise, series_cellwise
@@ -36,7 +36,7 @@ def _inside(function: Callable[[arb_series], arb_series]) -> Callable[[arb_serie
 
 
 def _hypot(a: arb, b: arb) -> arb:
-    return root_of_nonnegative(abs(a) ** 2 + abs(b) ** 2)
+    return root_of_nonnegative(square_of(a) + square_of(b))
 
 
 def _hypot_series(a: arb_series, b: arb_series) -> arb_series:
