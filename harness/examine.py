@@ -7,6 +7,7 @@ gives what a stand-alone script needs to show a disagreement.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -124,7 +125,14 @@ _DECISIONS = frozenset(  # atan2 jumps at its cut, softplus at its threshold
 def _departures(backend: Engine) -> frozenset[str]:
     """Return the ops at whose kinks the backend does something else than PyTorch, from the measured tables."""
     ours, theirs = reference_backend.CONVENTIONS, backend.conventions
-    return frozenset(key.split()[0] for key in ours if theirs.get(key) != ours[key])
+    known = _known_departures.get(backend.name)
+    if known is None or known[0] is not theirs:
+        found = frozenset(key.split()[0] for key in ours if theirs.get(key) != ours[key])
+        known = _known_departures[backend.name] = (theirs, found)
+    return known[1]
+
+
+_known_departures: dict[str, tuple[Mapping[str, str], frozenset[str]]] = {}  # name -> the table and what came of it
 
 
 def _follows(backend: Engine, program: Program) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 __all__ = ["Instr", "Param", "Program", "Scalar", "Spec", "run"]
@@ -84,6 +85,16 @@ class Program:
     inputs: tuple[Spec, ...]
     instrs: tuple[Instr, ...]
     outputs: tuple[int, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:  # kept, since a program is the key of many caches at every point
+        return hash((self.inputs, self.instrs, self.outputs))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Program, (self.inputs, self.instrs, self.outputs)  # another process hashes otherwise
 
     def __str__(self) -> str:
         n = len(self.inputs)

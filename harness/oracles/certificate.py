@@ -162,7 +162,7 @@ def push_forward_series(case: Case, directions: Sequence[Array | None], length: 
 
 def direction(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Return a random direction whose entries are exact in any float dtype, none of them zero."""
-    sizes: Array = rng.integers(1, 1 << 20, shape) * rng.choice([-1.0, 1.0], shape) / (1 << 20)
+    sizes: Array = rng.integers(1, 1 << 20, shape) * (2 * rng.integers(0, 2, shape) - 1) / (1 << 20)
     return sizes
 
 
