@@ -64,8 +64,9 @@ def examine(
     with following(backend.name) if differs else nullcontext():
         if differs and certificate.status in ("kink", "tie"):
             certificate = certify(case, seed=seed)
+        steps = None if differs or certificate.steps is None else certificate.steps.steps()
         try:
-            bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name)
+            bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name, steps=steps)
         except KeyError as error:
             if case.dtype not in HALF:
                 raise

@@ -151,7 +151,7 @@ def _missing(name: str) -> str | None:
 
 def missing_ops(program: Program, ops: Mapping[str, Callable[..., Any]]) -> str | None:
     """None if the table has every op of the program, else a sentence that names those it lacks."""
-    if all([instr.op in ops for instr in program.instrs]):
+    if all(instr.op in ops for instr in program.instrs):
         return None
     lacking = sorted({instr.op for instr in program.instrs} - ops.keys())
     return f"has no op {', '.join(lacking)}" if lacking else None

@@ -19,6 +19,7 @@ array([ True,  True])
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,7 @@ __all__ = [
     "matmul",
     "mul",
     "neg",
+    "noted",
     "power",
     "precision",
     "promoted",
@@ -134,6 +136,19 @@ def current_policy() -> Policy:
 def widened(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray) -> BallArray:
     """`result` with the error added that the current `widening` declares for the primitive."""
     return result if _widen is None else _widen(name, args, params, result)
+
+
+Note = Callable[[str, Callable[..., Any], tuple[Any, ...], Mapping[str, Any], bool, Any], None]
+recorder: Note | None = None  # sees every primitive that runs on balls; see `harness.oracles.steps`
+
+
+def noted(
+    name: str, function: Callable[..., Any], args: tuple[Any, ...], params: Mapping[str, Any], rounds: bool, result: Any
+) -> Any:
+    """Return the result of a primitive, noted if somebody records."""
+    if recorder is not None:
+        recorder(name, function, args, params, rounds, result)
+    return result
 
 
 class CellArray(Protocol):
@@ -329,43 +344,43 @@ class BallArray:
     # -- arithmetic; each operator is the enclosure of the primitive of that name, widened like it
 
     def __add__(self, other: Any) -> BallArray:
-        return widened("add", (self, other), {}, add(self, other))
+        return _operate("add", add, self, other)
 
     def __radd__(self, other: Any) -> BallArray:
-        return widened("add", (other, self), {}, add(other, self))
+        return _operate("add", add, other, self)
 
     def __sub__(self, other: Any) -> BallArray:
-        return widened("sub", (self, other), {}, sub(self, other))
+        return _operate("sub", sub, self, other)
 
     def __rsub__(self, other: Any) -> BallArray:
-        return widened("sub", (other, self), {}, sub(other, self))
+        return _operate("sub", sub, other, self)
 
     def __mul__(self, other: Any) -> BallArray:
-        return widened("mul", (self, other), {}, mul(self, other))
+        return _operate("mul", mul, self, other)
 
     def __rmul__(self, other: Any) -> BallArray:
-        return widened("mul", (other, self), {}, mul(other, self))
+        return _operate("mul", mul, other, self)
 
     def __truediv__(self, other: Any) -> BallArray:
-        return widened("div", (self, other), {}, div(self, other))
+        return _operate("div", div, self, other)
 
     def __rtruediv__(self, other: Any) -> BallArray:
-        return widened("div", (other, self), {}, div(other, self))
+        return _operate("div", div, other, self)
 
     def __pow__(self, other: Any) -> BallArray:
-        return widened("pow", (self, other), {}, power(self, other))
+        return _operate("pow", power, self, other)
 
     def __rpow__(self, other: Any) -> BallArray:
-        return widened("pow", (other, self), {}, power(other, self))
+        return _operate("pow", power, other, self)
 
     def __matmul__(self, other: Any) -> BallArray:
-        return widened("matmul", (self, other), {}, matmul(self, other))
+        return _operate("matmul", matmul, self, other)
 
     def __rmatmul__(self, other: Any) -> BallArray:
-        return widened("matmul", (other, self), {}, matmul(other, self))
+        return _operate("matmul", matmul, other, self)
 
     def __neg__(self) -> BallArray:
-        return neg(self)
+        return noted("neg", neg, (self,), {}, False, neg(self))  # type: ignore[no-any-return]  # of the type that it is given
 
     def __pos__(self) -> BallArray:
         return self
@@ -373,16 +388,16 @@ class BallArray:
     # -- decisions
 
     def __gt__(self, other: Any) -> BallArray | NDArray[np.bool_]:
-        return compare("gt", self, other)
+        return _compared("gt", self, other)
 
     def __ge__(self, other: Any) -> BallArray | NDArray[np.bool_]:
-        return compare("ge", self, other)
+        return _compared("ge", self, other)
 
     def __lt__(self, other: Any) -> BallArray | NDArray[np.bool_]:
-        return compare("lt", self, other)
+        return _compared("lt", self, other)
 
     def __le__(self, other: Any) -> BallArray | NDArray[np.bool_]:
-        return compare("le", self, other)
+        return _compared("le", self, other)
 
     def __eq__(self, other: object) -> Any:
         raise TypeError("== on balls is ambiguous: use enclosures eq(a, b) for a mask, `is` for identity")
@@ -410,12 +425,11 @@ class BallArray:
             Undecidable: no cell is certainly nonzero and not all are certainly 0.
         """
         cells = self.cells.ravel().tolist()
-        if any(not c.contains(0) for c in cells):
-            return True
-        for i, c in enumerate(cells):
+        found = any(not c.contains(0) for c in cells)
+        for i, c in enumerate(() if found else cells):
             if c != 0 or not c.is_exact():
                 raise Undecidable("any", tuple(int(k) for k in np.unravel_index(i, self.shape)), c)
-        return False
+        return noted("any", BallArray.any, (self,), {}, False, found)  # type: ignore[no-any-return]  # as it was given
 
     # -- what would silently choose a side or lose the radius
 
@@ -433,6 +447,23 @@ class BallArray:
 
     def __array__(self, *args: Any, **kwargs: Any) -> NDArray[Any]:
         raise TypeError("a BallArray does not convert to a NumPy array: use midpoints() and radii(), or .cells")
+
+
+def _operate(name: str, function: Callable[[Any, Any], Any], a: Any, b: Any) -> BallArray:
+    """An operator is the enclosure of a primitive, widened like it."""
+    result: BallArray = function(a, b)
+    if _widen is not None:
+        result = _widen(name, (a, b), {}, result)
+    if recorder is not None:
+        recorder(name, function, (a, b), {}, True, result)
+    return result
+
+
+def _compared(name: str, a: Any, b: Any) -> BallArray | NDArray[np.bool_]:
+    result = compare(name, a, b)
+    if recorder is not None:
+        recorder(name, functools.partial(compare, name), (a, b), {}, False, result)
+    return result
 
 
 def promoted(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:

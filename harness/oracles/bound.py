@@ -28,6 +28,7 @@ from harness.oracles import matrix_rounding
 from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, precision, undecided, widening
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
+from harness.oracles.steps import Differs, Steps
 from harness.oracles.worlds import MOST, TooManyError, worlds
 
 __all__ = ["Bound", "enclose_backend", "enlarged", "sums_in_any_order", "widener"]
@@ -57,7 +58,7 @@ class Bound:
     others: tuple[Bound, ...] = ()
 
 
-def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) -> Bound:
+def enclose_backend(case: Case, backend: str, *, rounding: str | None = None, steps: Steps | None = None) -> Bound:
     """Return where the results of `backend` on the case may lie.
 
     Comparisons that rounding can tip give the union of both outcomes; a choice of an element that it can tip gives one
@@ -67,12 +68,18 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
         case: the program at a point.
         backend: whose kernels run.
         rounding: the dtype that results on the way are rounded to, the case's by default.
+        steps: the primitives of the case's certificate, made under the same rules: the bound is the same, and made faster.
 
     Raises:
         KeyError: the kernels of that backend and dtype have not been measured.
     """
     dtype = rounding or case.dtype
     flushes = load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
+    if steps is not None and rounding is None:
+        try:
+            return _run_again(steps, backend, dtype, flushes=flushes)
+        except (Differs, Undecidable):
+            pass  # a decision that the tape has to make anew, perhaps one for each way to choose
     convert = functools.partial(_flushed, tiny=about(dtype).tiny) if flushes else BallArray.from_floats
 
     def pull_back() -> Bound:
@@ -87,6 +94,36 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None) ->
     except (Undecidable, TooManyError):
         return Bound((), (), undecided=True)
     return replace(first, others=tuple(others))
+
+
+def _run_again(steps: Steps, backend: str, dtype: str, *, flushes: bool) -> Bound:
+    tiny = about(dtype).tiny
+    inputs = [_flushed_balls(x, tiny) for x in steps.inputs] if flushes else steps.inputs
+    before, ran_before = steps.last if steps.last is not None and not flushes else (backend, None)
+    with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
+        ran = steps.run(
+            inputs,
+            _marked_widener(backend, dtype),
+            backward=sums_in_any_order,
+            beside=ran_before,
+            alike=lambda name: _rounds_alike(before, backend, dtype, name),
+        )
+    if not flushes:
+        steps.last = backend, ran
+    values, grads = steps.results(ran)
+    return Bound(values, grads, any(ran.wide))
+
+
+@functools.cache
+def _rounds_alike(one: str, other: str, dtype: str, name: str) -> bool:
+    """Whether two backends declare the same errors of a primitive."""
+    errors = load_kernel_errors()
+    if errors.eta(one, dtype) != errors.eta(other, dtype):
+        return False
+    if name in _FORMULAE and name not in _WITH_KERNELS:
+        return True
+    asked = ("exp", "log", "pow") if name in _FORMULAE else (name, "digamma") if name == "polygamma" else (name,)
+    return all(errors.lookup(one, dtype, op) == errors.lookup(other, dtype, op) for op in asked)
 
 
 _any_order = False
@@ -120,6 +157,17 @@ def _flushed(x: Any, *, tiny: float) -> BallArray:
     return balls
 
 
+def _flushed_balls(x: BallArray, tiny: float) -> BallArray:
+    """The same of exact balls."""
+    cells = x.cells.ravel().tolist()
+    small = [i for i, c in enumerate(cells) if abs(c) < tiny and not c.is_zero()]
+    if not small:
+        return x
+    for i in small:
+        cells[i] = cells[i].union(arb(0))
+    return x.like(filled(x.shape, cells))
+
+
 def enlarged(bound: Bound, factor: float) -> Bound:
     """The same balls with radii `factor` times as large: for a precision whose kernels have not been measured."""
 
@@ -140,6 +188,22 @@ def enlarged(bound: Bound, factor: float) -> Bound:
 @functools.cache
 def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping[str, Any], Any], Any]:
     """Return the function that widens each primitive's result by the declared error of that backend and dtype."""
+    marked = _marked_widener(backend, dtype)
+
+    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> Any:
+        global _left_range
+        widened, out = marked(name, args, params, result)
+        _left_range = _left_range or out
+        return widened
+
+    return widen
+
+
+@functools.cache
+def _marked_widener(
+    backend: str, dtype: str
+) -> Callable[[str, tuple[Any, ...], Mapping[str, Any], Any], tuple[Any, bool]]:
+    """The same; it says also whether some number of the result may have left the range of the dtype."""
     errors = load_kernel_errors()
     info = about(dtype)
     u = info.eps / 2
@@ -152,11 +216,11 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
         absolute = entry.a * u if entry.scale == "1" else 0.0
         return arb(1, entry.k * u), arb(0, entry.eta + absolute), entry
 
-    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> Any:
+    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> tuple[Any, bool]:
         if name == "polygamma" and params["n"] == 0:
             name = "digamma"  # whose zero at 1.46 polygamma of higher order has not
         if name in MOVEMENT or type(result) is not BallArray or not result.size:
-            return result
+            return result, False
         cells = result.cells
         formula = _FORMULAE.get(name)
         if formula is not None:
@@ -184,11 +248,10 @@ def widener(backend: str, dtype: str) -> Callable[[str, tuple[Any, ...], Mapping
             if name in _WITHIN:
                 cells = as_cells(np.add(cells, _WITHIN[name](args, params, largest, entry.eta)))
         listed = cells.ravel().tolist()
-        if any(not abs(c) < largest for c in listed):  # nan included
-            global _left_range
-            _left_range = True
+        out = any(not abs(c) < largest for c in listed)  # nan included
+        if out:
             cells = filled(cells.shape, [c if abs(c) < largest else _INFINITE for c in listed])
-        return result.like(cells)
+        return result.like(cells), out
 
     return widen
 
@@ -458,6 +521,10 @@ _FORMULAE: dict[str, Rounding] = {
     "logsumexp": _logsumexp,
     "log_softmax": _log_softmax,
 }
+
+
+_WITH_KERNELS = frozenset(("vector_norm", "softmax", "logsumexp", "log_softmax", *matrix_rounding.FORMULAE))
+"""The formulae that contain the errors of other kernels: those of exp, log or pow."""
 
 
 # -- what overflows or underflows inside a kernel, where the result itself does not show it

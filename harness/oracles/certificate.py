@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from harness.cases import Array, Case
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
+from harness.oracles.steps import Recording, recording
 from harness.oracles.worlds import MOST, TooManyError, worlds
 from harness.points import rounded
 
@@ -61,6 +62,7 @@ class Certificate:
         bits: the working precision at which the balls settled.
         others: where equal elements had to be chosen from, the values and gradients of the other choices; those of the
             certificate itself belong to the first.
+        steps: the primitives that pass (a) ran, where no choice was made, for the bounds.
     """
 
     values: tuple[Any, ...]
@@ -69,6 +71,7 @@ class Certificate:
     reason: str = ""
     bits: int = FIRST_BITS
     others: tuple[Pulled, ...] = ()
+    steps: Recording | None = field(default=None, repr=False)
 
 
 def certify(case: Case, *, seed: int = 0) -> Certificate:
@@ -77,8 +80,8 @@ def certify(case: Case, *, seed: int = 0) -> Certificate:
     tie = ""
     while True:
         try:
-            with precision(bits), undecided("union" if tie else "raise"):
-                (values, grads), *others = worlds(lambda: pull_back_balls(case), MOST)
+            with precision(bits), undecided("union" if tie else "raise"), recording() as steps:
+                (values, grads), *others = worlds(functools.partial(pull_back_balls, case, record=steps), MOST)
         except Undecidable as error:
             # Two numbers that are equal, or nearly: more bits may tell. If not, the balls hold both outcomes.
             if tie:
@@ -94,7 +97,7 @@ def certify(case: Case, *, seed: int = 0) -> Certificate:
             break
         bits *= 2
     status, reason = _second_pass(case, grads, seed, bits)
-    return Certificate(values, grads, status, reason, bits)
+    return Certificate(values, grads, status, reason, bits, steps=None if others else steps)
 
 
 def _composed(op: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,6 +126,7 @@ def pull_back_balls(
     case: Case,
     convert: Callable[[Array], BallArray] = BallArray.from_floats,
     backward: Callable[[], AbstractContextManager[None]] = nullcontext,
+    record: Recording | None = None,
 ) -> Pulled:
     """Run the case on the reference tape with balls for floats; return its values and gradients as balls.
 
@@ -130,6 +134,7 @@ def pull_back_balls(
         case: the program at a point.
         convert: makes balls of float primals and cotangents; exact ones by default.
         backward: a context for the backward half.
+        record: what the primitives are noted in, to be told what goes in and comes out.
     """
     evaluate = _evaluator(case.program, case.dtype, False)
     inputs = []
@@ -145,10 +150,16 @@ def pull_back_balls(
             seeds.append(reference_impl.Tensor(convert(ct)))
     wanted = [x for x in inputs if x._requires_grad]
     grads: Sequence[Any] = [None] * len(wanted)
+    if record is not None:
+        record.inputs = [x.array for x in (*inputs, *seeds) if type(x.array) is BallArray]
+        record.backward = len(record.noted)
     if roots and wanted:
         with backward():
             grads = reference_impl.autograd.grad(roots, wanted, seeds, allow_unused=True)
-    return tuple(y.array for y in outputs), tuple(None if g is None else g.array for g in grads)
+    results = tuple(y.array for y in outputs), tuple(None if g is None else g.array for g in grads)
+    if record is not None:
+        record.results = results
+    return results
 
 
 def push_forward_series(case: Case, directions: Sequence[Array | None], length: int = 2) -> list[Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.oracles.balls import widened
+from harness.oracles.balls import noted, widened
 from harness.oracles.families import FAMILIES, on_balls
 from harness.oracles.families.on_balls import Enclosure, basic_index
 
@@ -99,7 +99,9 @@ def enclose(name: str, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         KeyError: the table lacks the primitive.
         Undecidable: a discrete decision falls inside a ball.
     """
-    result = ENCLOSURES[name](*args, **params)
-    if name in MOVEMENT or (name in _SOMETIMES_EXACT and _SOMETIMES_EXACT[name](params)):
-        return result
-    return widened(name, args, params, result)
+    function = ENCLOSURES[name]
+    result = function(*args, **params)
+    rounds = not (name in MOVEMENT or (name in _SOMETIMES_EXACT and _SOMETIMES_EXACT[name](params)))
+    if rounds:
+        result = widened(name, args, params, result)
+    return noted(name, function, args, params, rounds, result)
