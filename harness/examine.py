@@ -6,6 +6,7 @@ gives what a stand-alone script needs to show a disagreement.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -19,9 +20,9 @@ from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
 from harness.conventions import RULES, following
 from harness.floats import HALF
-from harness.judgement import Verdict, judge, judge_estimates, settle
+from harness.judgement import Verdict, judge, judge_choices, judge_estimates, settle
 from harness.kernels import RUN_HALVES, measured_ops
-from harness.oracles.bound import enclose_backend
+from harness.oracles.bound import enclose_backend, nearest_bound
 from harness.oracles.certificate import Certificate, certify, rounded
 from harness.programs import Program
 
@@ -72,7 +73,10 @@ def examine(
                 raise
             # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
             return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
-        verdicts = judge(case, outcome, certificate, bound, convention=_follows(backend, case.program))
+        convention = _follows(backend, case.program)
+        verdicts = judge(case, outcome, certificate, bound, convention=convention)
+        find = functools.partial(nearest_bound, case, backend.name)
+        verdicts = judge_choices(case, outcome, certificate, verdicts, find, convention=convention)
         return tuple(_settled(v, case, backend, certificate, outcome, seed) for v in verdicts)
 
 

@@ -12,7 +12,7 @@ is right but digits are lost: the gap shrinks when the precision rises.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ __all__ = [
     "judge",
     "judge_against_estimates",
     "judge_between",
+    "judge_choices",
     "judge_estimates",
     "judge_same",
     "judge_scaling",
@@ -146,6 +147,59 @@ def judge(
         ]
         return min(pairs, key=lambda p: (sum(v.kind == "disagree" for v in p), sum(v.undecided for v in p)))
     return _judge_choice(case, outcome, certificate, bound, convention=convention)
+
+
+def judge_choices(
+    case: Case,
+    outcome: Outcome,
+    certificate: Any,
+    verdicts: tuple[Verdict, Verdict],
+    find: Callable[[Callable[[Any], int]], tuple[Any, bool] | None],
+    *,
+    convention: bool = True,
+) -> tuple[Verdict, Verdict]:
+    """Judge once more where rounding could tip decisions that left elements undecided: by one way to decide them all.
+
+    An outcome that fits one way keeps its word. One that fits none is wrong if all were tried, and else undecided still.
+
+    Args:
+        case: what was asked.
+        outcome: what the backend returned.
+        certificate: the truth.
+        verdicts: those that left something undecided.
+        find: given a misfit of a bound, the bound that fits best and whether all ways were tried.
+        convention: as for `judge`; without it a misfit proves nothing.
+
+    Returns:
+        The new verdicts where they decide more, else those given.
+    """
+    if outcome.failure is not None or certificate.status == "refuted" or not any(_left_to_choice(v) for v in verdicts):
+        return verdicts
+    status = "tie" if certificate.status == "undecided" else certificate.status
+
+    def judged(bound: Any) -> tuple[Verdict, Verdict]:
+        truth = replace(certificate, status=status, values=bound.values, grads=bound.grads, others=())
+        return _judge_choice(case, outcome, truth, bound, convention=True)
+
+    def misfit(bound: Any) -> int:
+        pair = judged(bound)
+        wrong = sum(max(sum(r > 1 for r in v.ratios), 1) for v in pair if v.kind == "disagree")
+        return wrong * 1_000_000 + sum(v.undecided for v in pair)
+
+    found = find(misfit)
+    if found is None:
+        return verdicts
+    bound, exhausted = found
+    pair = judged(bound)
+    if any(v.kind == "disagree" for v in pair):
+        return pair if exhausted and convention and not any(v.undecided for v in pair) else verdicts
+    return pair if sum(v.undecided for v in pair) < sum(v.undecided for v in verdicts) else verdicts
+
+
+def _left_to_choice(verdict: Verdict) -> bool:
+    return verdict.kind != "disagree" and any(
+        verdict.reasons.get(r) for r in ("kink", "tie", "bound too wide", "overflow")
+    )
 
 
 def _judge_choice(

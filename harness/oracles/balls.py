@@ -31,6 +31,8 @@ import numpy as np
 from flint import arb
 from numpy.typing import DTypeLike, NDArray
 
+from harness.oracles.worlds import order
+
 __all__ = [
     "BallArray",
     "CellArray",
@@ -56,7 +58,7 @@ __all__ = [
 ]
 
 Cells = NDArray[np.object_]
-Policy = Literal["raise", "union"]
+Policy = Literal["raise", "union", "choose"]
 Widen = Callable[[str, tuple[Any, ...], Mapping[str, Any], "BallArray"], "BallArray"]
 
 _FLOAT64 = np.dtype(np.float64)
@@ -103,11 +105,11 @@ def undecided(policy: Policy) -> Iterator[None]:
 
     "raise" raises `Undecidable`. "union" lets the comparison return a mask of balls, in which a cell that could be
     either is the ball [0, 1]; `where` then returns the union of its branches, and arithmetic with the mask encloses the
-    result of both choices.
+    result of both choices. "choose" takes one of the outcomes, as `harness.oracles.worlds` says, inside a run of it.
     """
     global _policy
-    if policy not in ("raise", "union"):
-        raise ValueError(f"policy: expected 'raise' or 'union', got {policy!r}")
+    if policy not in ("raise", "union", "choose"):
+        raise ValueError(f"policy: expected 'raise', 'union' or 'choose', got {policy!r}")
     before = _policy
     _policy = policy
     try:
@@ -632,7 +634,7 @@ def compare(name: str, a: Any, b: Any) -> BallArray | NDArray[np.bool_]:
     policy of `undecided` applies.
 
     Returns:
-        a bool ndarray if every cell is decided, else (policy "union") a mask of balls.
+        a bool ndarray if every cell is decided or chosen, else (policy "union") a mask of balls.
     Raises:
         Undecidable: a cell is not decided and the policy is "raise".
     """
@@ -644,6 +646,14 @@ def compare(name: str, a: Any, b: Any) -> BallArray | NDArray[np.bool_]:
     if _policy == "raise":
         index = tuple(int(i) for i in np.unravel_index(answers.index(None), result.shape))
         raise Undecidable(name, index, as_cells(np.subtract(a.cells, b.cells))[index])
+    if _policy == "choose" and all(c.is_finite() for cells in (a.cells, b.cells) for c in cells.ravel().tolist()):
+        outcome: Callable[[int, int], bool] = getattr(operator, name)
+        pairs = zip(*(x.ravel().tolist() for x in np.broadcast_arrays(a.cells, b.cells)), strict=True)
+        chosen = [
+            outcome(order(p, q, Undecidable(name, (), p)), 0) if answer is None else answer
+            for answer, (p, q) in zip(answers, pairs, strict=True)
+        ]
+        return np.array(chosen, bool).reshape(result.shape)
     cells = [unit_ball() if answer is None else arb(int(answer)) for answer in answers]
     return _ball(filled(result.shape, cells), _BOOL)
 

@@ -29,9 +29,9 @@ from harness.oracles.balls import BallArray, Undecidable, as_cells, filled, prec
 from harness.oracles.certificate import pull_back_balls
 from harness.oracles.enclosures import ENCLOSURES, MOVEMENT
 from harness.oracles.steps import Differs, Steps
-from harness.oracles.worlds import MOST, TooManyError, worlds
+from harness.oracles.worlds import MOST, TooManyError, nearest, worlds
 
-__all__ = ["Bound", "enclose_backend", "enlarged", "sums_in_any_order", "widener"]
+__all__ = ["Bound", "enclose_backend", "enlarged", "nearest_bound", "sums_in_any_order", "widener"]
 
 BITS = {"float64": 96, "float32": 64, "float16": 64, "bfloat16": 64}
 _INFINITE = arb("nan")
@@ -74,13 +74,23 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None, st
         KeyError: the kernels of that backend and dtype have not been measured.
     """
     dtype = rounding or case.dtype
-    flushes = load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
     if steps is not None and rounding is None:
         try:
-            return _run_again(steps, backend, dtype, flushes=flushes)
+            return _run_again(steps, backend, dtype, flushes=_flushes(backend, dtype))
         except (Differs, Undecidable):
             pass  # a decision that the tape has to make anew, perhaps one for each way to choose
-    convert = functools.partial(_flushed, tiny=about(dtype).tiny) if flushes else BallArray.from_floats
+    pull_back = _pulling_back(case, backend, dtype)
+    try:
+        with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
+            first, *others = worlds(pull_back, MOST)
+    except (Undecidable, TooManyError):
+        return Bound((), (), undecided=True)
+    return replace(first, others=tuple(others))
+
+
+def _pulling_back(case: Case, backend: str, dtype: str) -> Callable[[], Bound]:
+    """Return the function that makes a bound of the case, under the policy that is in force."""
+    convert = functools.partial(_flushed, tiny=about(dtype).tiny) if _flushes(backend, dtype) else BallArray.from_floats
 
     def pull_back() -> Bound:
         global _left_range
@@ -88,12 +98,43 @@ def enclose_backend(case: Case, backend: str, *, rounding: str | None = None, st
         values, grads = pull_back_balls(case, convert, sums_in_any_order)
         return Bound(values, grads, _left_range)
 
-    try:
-        with precision(BITS[dtype]), undecided("union"), widening(widener(backend, dtype)):
-            first, *others = worlds(pull_back, MOST)
-    except (Undecidable, TooManyError):
-        return Bound((), (), undecided=True)
-    return replace(first, others=tuple(others))
+    return pull_back
+
+
+def _flushes(backend: str, dtype: str) -> bool:
+    return load_kernel_errors().flushes_subnormals.get((backend, dtype), False)
+
+
+def nearest_bound(case: Case, backend: str, misfit: Callable[[Bound], int]) -> tuple[Bound, bool] | None:
+    """Return the bound that fits best among those of all ways to decide what rounding can tip, comparisons included.
+
+    The union of both outcomes of a comparison is often as wide as the gradient itself, and decides nothing; one way to
+    compare gives a narrow ball.
+
+    Args:
+        case: the program at a point.
+        backend: whose kernels run.
+        misfit: how badly a bound fits what the backend returned; 0 ends the search.
+
+    Returns:
+        The bound, and whether all ways were tried; None if there is nothing to decide or some of it cannot be.
+    """
+    pull_back, undecidable = _pulling_back(case, backend, case.dtype), False
+
+    def tried() -> Bound:
+        nonlocal undecidable
+        with precision(BITS[case.dtype]), undecided("choose"), widening(widener(backend, case.dtype)):
+            try:
+                return pull_back()
+            except Undecidable:
+                undecidable = True
+                return Bound((), (), undecided=True)
+
+    found, exhausted = nearest(tried, lambda b: _NEVER if b.undecided else misfit(b), MOST)
+    return None if found.undecided else (found, exhausted and not undecidable)
+
+
+_NEVER = 1 << 62
 
 
 def _run_again(steps: Steps, backend: str, dtype: str, *, flushes: bool) -> Bound:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from harness import backends
 from harness.cases import Case, Outcome
+from harness.examine import examine
 from harness.judgement import judge
 from harness.oracles.bound import enclose_backend
 from harness.oracles.certificate import certify
@@ -89,3 +93,77 @@ def test_worlds_that_never_end_are_refused() -> None:
         list(worlds(run, 3))
     with pytest.raises(ZeroDivisionError):
         choose([0, 1], ZeroDivisionError())
+
+
+# -- comparisons that rounding can tip: one way to compare at a time, where the union of both is too wide to decide
+
+
+# The float product of 0.1 and 3 is above the float 0.3, the exact one is not: which is the larger one, rounding decides.
+NEARLY = Case(
+    Program((Spec(()), Spec(()), Spec(())), (Instr("mul", (0, 1)), Instr("maximum", (3, 2))), (4,)),
+    (np.array(0.1), np.array(3.0), np.array(0.3)),
+    (True, True, True),
+    (np.array(2.0),),
+)
+
+
+def looked_into(case: Case, values: tuple[np.ndarray, ...], grads: tuple[np.ndarray, ...]) -> list[str]:
+    """What is made of an outcome in the end."""
+    return [v.kind for v in examine(case, backends.get("reference"), outcome=Outcome(values, grads))]
+
+
+@pytest.mark.parametrize(
+    ("grads", "kind"),
+    [
+        ((6.0, 0.2, 0.0), "agree"),
+        ((0.0, 0.0, 2.0), "agree"),
+        ((3.0, 0.1, 1.0), "agree"),  # two floats may be equal
+        ((6.0, 0.2, 2.0), "disagree"),  # each may be the larger one, but not both
+        ((6.0, 0.0, 0.0), "disagree"),
+        ((0.0, 0.0, 0.0), "disagree"),
+        ((6.0 + 1e-11, 0.2, 0.0), "disagree"),
+        ((3.0, 0.1 + 1e-12, 1.0), "disagree"),
+    ],
+)
+def test_gradients_at_a_comparison_that_rounding_tips_belong_to_one_outcome(
+    grads: tuple[float, ...], kind: str
+) -> None:
+    assert certify(NEARLY).status == "certified"
+    arrays = tuple(np.array(g) for g in grads)
+    assert judge(NEARLY, Outcome((np.array(0.3),), arrays), certify(NEARLY), enclose_backend(NEARLY, "reference"))[
+        1
+    ].reasons == {"bound too wide": 3}  # without a choice nothing is decided
+    assert looked_into(NEARLY, (np.array(0.3),), arrays) == ["agree", kind]
+
+
+def test_an_outcome_that_fits_one_of_too_many_ways_agrees_and_another_stays_undecided() -> None:
+    """Each row has its largest element twice, which is 2 ** 8 ways to choose."""
+    x = np.tile(np.array([1.0, 4.0, 4.0, 2.0]), (8, 1))
+    third = Instr("kthvalue", (0,), (("dim", -1), ("k", 3)))
+    case = Case(Program((Spec(x.shape),), (third,), (1,)), (x,), (True,), (np.ones(8),))
+    assert certify(case).status == "undecided"
+    grad = np.zeros((8, 4))
+    for row in range(8):
+        grad[row, 1 + row % 2] = 1.0
+    assert looked_into(case, (np.full(8, 4.0),), (grad,)) == ["agree", "agree"]
+    grad[5, 2] += 1e-12
+    assert looked_into(case, (np.full(8, 4.0),), (grad,))[1] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("op", "allowed", "refused"),
+    [
+        ("floor", (0.0, -1.0), (1.0, -0.25)),
+        ("ceil", (0.0, 1.0), (-1.0, 0.25)),
+        ("sign", (0.0, 1.0, -1.0), (0.5, 2.0)),
+    ],
+)
+def test_values_at_a_jump_that_rounding_tips_are_those_beside_it(
+    op: str, allowed: tuple[float, ...], refused: tuple[float, ...]
+) -> None:
+    """0.1 * 3 - 0.3 is 0, or as near to it as rounding brings it."""
+    instrs = (Instr("mul", (0, 1)), Instr("sub", (3, 2)), Instr(op, (4,)))
+    case = replace(NEARLY, program=Program(NEARLY.program.inputs, instrs, (5,)))
+    grads = (np.zeros(()), np.zeros(()), np.zeros(()))
+    assert [looked_into(case, (np.array(v),), grads)[0] for v in allowed] == ["agree"] * len(allowed)
+    assert [looked_into(case, (np.array(v),), grads)[0] for v in refused] == ["disagree"] * len(refused)

@@ -39,6 +39,7 @@ from harness.oracles.balls import (
     sub,
     unit_ball,
 )
+from harness.oracles.worlds import choose, order
 
 __all__ = [
     "ENCLOSURES",
@@ -181,6 +182,9 @@ def _atan2(y: arb, x: arb) -> arb:
         return _NAN
     # a float -0.0 converts to 0, so on the cut, and at the origin, the sign of the angle is not known
     if (y.contains(0) and not x > 0) or not (y.is_finite() and x.is_finite()):
+        if x < 0 and y.is_finite() and x.is_finite() and current_policy() == "choose":
+            above = choose([True, False], Undecidable("atan2", (), y))
+            return arb.atan2(-y, -x) + (arb.pi() if above else -arb.pi())
         return hull(-arb.pi(), arb.pi())
     return arb.atan2(y, x)
 
@@ -198,10 +202,12 @@ def _sign(x: BallArray) -> BallArray:
             cells.append(arb(-1))
         elif c == 0:
             cells.append(arb(0))
-        elif current_policy() == "union":
-            cells.append(_NAN if c.is_nan() else arb(0, 1))
-        else:
+        elif current_policy() == "raise":
             raise Undecidable("sign", position(i, x.shape), c)
+        elif current_policy() == "choose" and c.is_finite():
+            cells.append(arb(order(c, _ZERO, Undecidable("sign", position(i, x.shape), c))))
+        else:
+            cells.append(_NAN if c.is_nan() else arb(0, 1))
     return x.like(filled(x.shape, cells))
 
 
@@ -695,9 +701,12 @@ def _is_nonzero(c: arb) -> arb:
         return _ZERO
     if not c.contains(0):
         return _ONE
-    if current_policy() == "union":
-        return unit_ball()
-    raise Undecidable("vector_norm", (), c)
+    undecidable = Undecidable("vector_norm", (), c)
+    if current_policy() == "raise":
+        raise undecidable
+    if current_policy() == "choose" and c.is_finite():
+        return arb(abs(order(c, _ZERO, undecidable)))
+    return unit_ball()
 
 
 # -- contraction

@@ -17,6 +17,7 @@ from harness.oracles.families.on_series import elementwise as series_elementwise
 from harness.oracles.families.on_series import larger_of, side_of
 from harness.oracles.families.on_series import pairwise as series_pairwise
 from harness.oracles.families.pieces import cellwise
+from harness.oracles.worlds import choose
 
 __all__ = ["ENCLOSURES", "MOVEMENT", "ON_BALLS", "ON_SERIES", "PAIRS_ON_BALLS", "PAIRS_ON_SERIES", "SERIES"]
 
@@ -43,6 +44,11 @@ _ROUND: Final[Mapping[str, Callable[[arb], arb]]] = {
 }
 
 
+def _is_choice(low: arb, high: arb) -> bool:
+    """Whether it is one of two neighbouring integers, and one of them is to be chosen."""
+    return current_policy() == "choose" and bool(high - low == 1)
+
+
 def _rounded(name: str) -> Callable[[arb], arb]:
     to_integer = _ROUND[name]
 
@@ -52,9 +58,10 @@ def _rounded(name: str) -> Callable[[arb], arb]:
         low, high = to_integer(c.lower()), to_integer(c.upper())
         if low == high:
             return low
-        if current_policy() == "union":
-            return hull(low, high)
-        raise Undecidable(name, (), c)
+        undecidable = Undecidable(name, (), c)
+        if current_policy() == "raise":
+            raise undecidable
+        return choose([low, high], undecidable) if _is_choice(low, high) else hull(low, high)
 
     return cell
 
@@ -93,10 +100,13 @@ def _modulo(name: str) -> Callable[[arb, arb], arb]:
             return a - low * b
         if not (low.is_finite() and high.is_finite()):
             return _NAN
-        if current_policy() == "union":
-            size = b.abs_upper()
-            return hull(a - low * b, a - high * b) if high - low == 1 else hull(-size, size)
-        raise Undecidable(name, (), a / b)
+        undecidable = Undecidable(name, (), a / b)
+        if current_policy() == "raise":
+            raise undecidable
+        if _is_choice(low, high):
+            return a - choose([low, high], undecidable) * b
+        size = b.abs_upper()
+        return hull(a - low * b, a - high * b) if high - low == 1 else hull(-size, size)
 
     return cell
 
@@ -119,9 +129,12 @@ def _copysign(a: arb, b: arb) -> arb:
         return size
     if b < 0:
         return -size
-    if b != 0 and current_policy() != "union":
-        raise Undecidable("copysign", (), b)
+    undecidable = Undecidable("copysign", (), b)
+    if b != 0 and current_policy() == "raise":
+        raise undecidable
     # the sign of a float 0 does not reach the ball
+    if current_policy() == "choose" and b.is_finite():
+        return choose([size, -size], undecidable)
     return _NAN if b.is_nan() else hull(-size, size)
 
 
