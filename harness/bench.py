@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import os
 import sys
 import time
@@ -149,6 +150,7 @@ def run_bench(
     budget_seconds: float = 60.0,
     rounds: int = 30,
     threads: int = 1,
+    hang_seconds: float = math.inf,
     seed: int = 0,
     adbench: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -167,6 +169,7 @@ def run_bench(
         budget_seconds: after that time no comparison begins, and one that has begun ends its first round.
         rounds: most samples of one series.
         threads: threads of every backend; a backend seen to use more gets no row.
+        hang_seconds: a backend of which one step lasts longer is left out of that comparison (see `harness.timing.measure`).
         adbench: folder of ADBench's input files; None generates inputs.
         progress: called as ``progress(done, total, text)`` before each comparison and at the end.
         keep: called after each comparison with the info of a partial run and its rows so far, so that a process that is
@@ -213,7 +216,9 @@ def run_bench(
                 except ValueError as error:
                     book.leave_out("input", "", one, str(error))
                     continue
-                interrupted = _compare(one, asked, engines, book, rounds=rounds, until=until, deadline=deadline)
+                interrupted = _compare(
+                    one, asked, engines, book, rounds=rounds, until=until, deadline=deadline, hang_seconds=hang_seconds
+                )
                 if keep is not None:
                     so_far = noted(book.left_out, dtype=dtype)
                     elapsed = time.perf_counter() - started
@@ -387,6 +392,7 @@ def _compare(
     rounds: int,
     until: float,
     deadline: float,
+    hang_seconds: float,
 ) -> bool:
     """Time one workload at one size on all engines; whether Ctrl-C ended it."""
     elements = one.workload.row_size(one.size, asked.inputs)
@@ -405,6 +411,7 @@ def _compare(
         threads=book.threads,
         deadline=until,
         last_deadline=deadline,
+        hang_seconds=hang_seconds,
     )
     for engine in engines:
         if engine.name in found.series:

@@ -106,8 +106,8 @@ def _count(thunk: Thunk) -> dict[str, int]:
             tape.enter(frame)
         elif event == "c_call":
             calls += 1
-        elif event == "return" and frame.f_code is tape.node:
-            tape.keep(frame.f_locals["self"])
+        elif event == "return" and frame.f_code in tape.makers:
+            tape.keep(frame.f_locals[tape.makers[frame.f_code]])
 
     before, collects = sys.getprofile(), gc.isenabled()
     gc.disable()  # finalizers would be counted
@@ -128,11 +128,13 @@ class _Tape:
     def __init__(self) -> None:
         primitives = sys.modules.get("reference_impl.primitives")
         tensor = sys.modules.get("reference_impl.tensor")
-        self.node: CodeType | None = None
+        self.makers: dict[CodeType, str] = {}  # what makes a node, and what it calls it
         self.ops: set[CodeType] = set()
         self.rules: set[CodeType] = set()
         if primitives is not None and tensor is not None:
-            self.node = tensor.Node.__init__.__code__
+            self.makers = {tensor.Node.__init__.__code__: "self"}
+            if hasattr(tensor, "node_of"):  # not in every revision that is counted
+                self.makers[tensor.node_of.__code__] = "node"
             self.ops = _ops()
             for p in primitives.PRIMITIVES.values():
                 for rule in p.rules:
@@ -157,7 +159,7 @@ class _Tape:
                     self.saved[id(owner)] = owner
 
     def counts(self) -> dict[str, int]:
-        if self.node is None:
+        if not self.makers:
             return {}
         return {
             "tape_nodes": self.nodes,

@@ -23,6 +23,7 @@ import numpy as np
 import threadpoolctl
 
 from harness.allocator import settle_allocator
+from harness.time_limits import OutOfTime, last_resort, within
 from harness.workload_checks import Checked
 
 __all__ = [
@@ -138,6 +139,7 @@ def measure(
     last_deadline: float = math.inf,
     min_sample_seconds: float = MIN_SAMPLE_SECONDS,
     overhead_share: float = OVERHEAD_SHARE,
+    hang_seconds: float = math.inf,
     clock: Clock = time.perf_counter,
 ) -> Measured:
     """Time thunks against each other and check what they return.
@@ -151,6 +153,8 @@ def measure(
         threads: CPUs that a thunk may keep busy; one that used more (where that can be told) is refused.
         deadline: reading of `clock` after which no round begins beyond `least_rounds`.
         last_deadline: reading of `clock` after which none begins but the first.
+        hang_seconds: a thunk of which one step (preparing and the first call, a sample, counting) lasts longer is refused;
+            where it stays in C, which cannot be interrupted, the process ends after twice that time.
 
     Returns:
         A series or a reason for every label, in the order of `entries`.
@@ -163,8 +167,12 @@ def measure(
     block = max(min_sample_seconds, overhead / overhead_share)
 
     def attempt(label: str, action: Callable[..., None], *args: Any) -> None:
+        alive()
         try:
-            action(label, *args)
+            with within(hang_seconds, "one step"):
+                action(label, *args)
+        except OutOfTime as error:
+            refused[label] = f"hangs: {error}"
         except _Refused as error:
             refused[label] = str(error)
         except Exception as error:  # a broken backend is an outcome; the others go on
@@ -200,21 +208,23 @@ def measure(
         if counting is not None and run.samples and sorted(run.samples)[len(run.samples) // 2] <= _COUNTED_SECONDS:
             run.counts = counting(run.thunk)
 
-    try:
-        for label in entries:
-            attempt(label, start)
-        for number in range(rounds):
-            if number and clock() >= (last_deadline if number < least_rounds else deadline):
-                break
-            for place in rng.permutation(len(runs)):
-                label = list(runs)[int(place)]
+    with contextlib.ExitStack() as stack:
+        alive = stack.enter_context(last_resort(2 * hang_seconds))
+        try:
+            for label in entries:
+                attempt(label, start)
+            for number in range(rounds):
+                if number and clock() >= (last_deadline if number < least_rounds else deadline):
+                    break
+                for place in rng.permutation(len(runs)):
+                    label = list(runs)[int(place)]
+                    if label not in refused:
+                        attempt(label, sample, number)
+            for label in runs:
                 if label not in refused:
-                    attempt(label, sample, number)
-        for label in runs:
-            if label not in refused:
-                attempt(label, count)
-    except KeyboardInterrupt:
-        interrupted = True
+                    attempt(label, count)
+        except KeyboardInterrupt:
+            interrupted = True
     good = {label: run for label, run in runs.items() if run.samples and label not in refused}
     return Measured({label: _series(run, overhead) for label, run in good.items()}, refused, interrupted)
 

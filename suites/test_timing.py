@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -154,6 +157,45 @@ def test_failing_thunk_leaves_the_others_their_samples() -> None:
     judged = run({"broken": timed(lambda: 1 // 0), "whole": timed(lambda: 1)})
     assert judged.refused == {"broken": "raised ZeroDivisionError: integer division or modulo by zero"}
     assert len(judged.series["whole"].samples_seconds) == 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer that interrupts a call")
+def test_a_thunk_that_hangs_leaves_the_others_their_samples() -> None:
+    def hang() -> None:
+        while True:
+            with contextlib.suppress(Exception):  # no code of a user's can swallow the limit
+                time.sleep(0.001)
+
+    found = run({"good": timed(lambda: 1.0), "stuck": timed(hang), "other": timed(lambda: 2.0)}, hang_seconds=0.3)
+    assert set(found.series) == {"good", "other"}
+    assert found.refused == {"stuck": "hangs: one step lasted longer than 0.3 s"}
+
+
+STUCK_IN_C = """
+import collections, itertools
+from dataclasses import replace
+from harness.bench import run_bench
+from harness.workload_adapters import load_engine
+
+numpy = load_engine("numpy")
+def prepare(workload, inputs, what, cotangent):
+    if what == "value":
+        return numpy.prepare(workload, inputs, what, cotangent)
+    return lambda: collections.deque(itertools.repeat(0), maxlen=0)  # for ever in C, which asks for no signal
+def keep(info, rows):
+    print(*(row.backend for row in rows), flush=True)
+stuck = replace(numpy, name="stuck", backend="stuck", prepare=prepare)
+run_bench(["logsumexp"], backends=[stuck], sizes=[10], what=["value", "gradient"], budget_seconds=60.0, rounds=2,
+          hang_seconds=0.5, keep=keep)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timer that interrupts a call")
+def test_a_process_stuck_in_c_ends_and_has_kept_its_rows() -> None:
+    done = subprocess.run([sys.executable, "-c", STUCK_IN_C], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "stuck stuck" in done.stdout  # first call and steady of the value
+    assert "Timeout" in done.stderr and "in _sample" in done.stderr
 
 
 def test_slow_first_call_is_no_steady_sample() -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,12 +13,9 @@ from harness.cases import Array, Outcome
 from harness.frontends import Answer, Subject, Traced
 from harness.gradient_points import widened
 from harness.judgement import Verdict
+from harness.time_limits import within
 
-__all__ = ["Check", "OutOfTime", "another", "cast", "failure_of", "largest_of", "within"]
-
-
-class OutOfTime(BaseException):
-    """A call lasted too long. No `except Exception` takes it for an outcome."""
+__all__ = ["Check", "another", "cast", "failure_of", "largest_of"]
 
 
 @dataclass(eq=False)
@@ -116,25 +109,6 @@ class Check:
 def another(check: Check, **changes: Any) -> Check:
     """The same check in another dtype; what it notes is its own."""
     return replace(check, notes=[], **changes)
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Raise if the block lasts longer; in the main thread of a Unix process, where a signal can tell."""
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime(f"a call of the function lasted longer than {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def failure_of(answer: Answer) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.cases import Array, Outcome
-from harness.checking.asking import Check, cast, largest_of, within
+from harness.checking.asking import Check, cast, largest_of
 from harness.checking.claims import Ask
 from harness.checking.report import Claim
 from harness.checking.seeing import Refused, Seen, see
@@ -24,6 +24,7 @@ from harness.oracles.certificate import direction
 from harness.oracles.forward_mode import bound_jvp, certify_jvp, judge_jvp
 from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp
 from harness.programs import Instr
+from harness.time_limits import within
 
 __all__ = ["CERTIFIED"]
 

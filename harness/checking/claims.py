@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.cases import Array, Outcome
-from harness.checking.asking import Check, cast, failure_of, within
+from harness.checking.asking import Check, cast, failure_of
 from harness.checking.report import Claim
 from harness.checking.seeing import Seen, see
 from harness.checking.settling import lost, settled, witness_of
@@ -25,6 +25,7 @@ from harness.judgement import (
     judge_scaling,
     judge_zero,
 )
+from harness.time_limits import within
 
 __all__ = ["EXACT", "Ask", "ask_claims"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.checking.around import ask_around, smooth_point
-from harness.checking.asking import Check, OutOfTime, failure_of
+from harness.checking.asking import Check, failure_of
 from harness.checking.certified import CERTIFIED
 from harness.checking.claims import EXACT, ask_claims
 from harness.checking.evidence import PORTFOLIO
@@ -18,6 +18,7 @@ from harness.checking.shrinking import shrunk
 from harness.checking.tally import Tally
 from harness.frontends import Untraceable
 from harness.gradient_points import Point, widened
+from harness.time_limits import OutOfTime
 
 __all__ = ["decide"]
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from harness.cases import Array, Outcome
-from harness.checking.asking import Check, failure_of, largest_of, within
+from harness.checking.asking import Check, failure_of, largest_of
 from harness.checking.claims import Ask
 from harness.checking.estimates import (
     Ray,
@@ -34,6 +34,7 @@ from harness.oracles.certificate import certify
 from harness.oracles.complex_step import on_circle
 from harness.oracles.finite_differences import Estimate
 from harness.programs import Instr, Scalar
+from harness.time_limits import within
 
 __all__ = ["PORTFOLIO"]
 

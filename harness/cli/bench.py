@@ -149,7 +149,7 @@ def _bench_backends() -> Collection[str]:
     callback=seconds,
     default="60s",
     show_default=True,
-    help="A process of a comparison that does not answer for so long is stopped.",
+    help="What does not answer for so long is stopped: a backend at one step, or a process of a comparison.",
 )
 @SEED
 @OUT
@@ -212,6 +212,7 @@ def bench(
         from harness.repeated import run_processes
 
         words = ["--backends", ",".join(backends), "--dtype", dtype, "--rounds", str(rounds), "--threads", str(threads)]
+        words += ["--hang", f"{hang}s"]
         words += ["--families", ",".join(families), "--seed", str(seed)]
         for option, values in (("--workloads", names), ("--sizes", sizes), ("--what", what)):
             if values is not None:
@@ -233,8 +234,8 @@ def bench(
     with Live("timing") as live:
         result = run_bench(
             names, families=families, backends=backends, sizes=sizes, what=what or WHATS, dtype=dtype, budget_seconds=budget,
-            rounds=rounds, threads=threads, seed=seed, adbench=adbench, progress=live.bench, keep=_saver(out),
-            command=command_line(),
+            rounds=rounds, threads=threads, hang_seconds=hang, seed=seed, adbench=adbench, progress=live.bench,
+            keep=_saver(out), command=command_line(),
         )  # fmt: skip
     run = Run(result.info, timings=result.rows)
     keep(out, run)
