@@ -102,7 +102,7 @@ class VerdictRow:
     point: int = _column("number of the point among the program's points, from 0")
     backend: str = _column('who was judged: "reference", "torch", "jax", ...')
     backend_version: str = _column("version of the framework behind the backend")
-    mode: str = _column('how the backend ran it: "eager" or "jit"', default="eager")
+    mode: str = _column('how the backend ran it: "eager", "in place", "jit" or "jit quick"', default="eager")
     dtype: str = _column("dtype of the float inputs and of the computation")
     claim: str = _column(
         'what was asked: "value", "vjp", "accumulation", "zeroing", "detach", "hvp", "kink", "error", ...'

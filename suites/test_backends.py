@@ -360,7 +360,7 @@ def test_a_jitted_program_is_compiled_once_for_many_points() -> None:
         moved = Case(case.program, (V + shift,), case.requires_grad, case.cotangents)
         assert sound(backends.get("jax-jit").prepare(moved)()).failure is None
     assert jax_backend._compiled.cache_info().misses == 1
-    pulled: Any = jax_backend._compiled(case.program, case.requires_grad, (True,), "float64", True)
+    pulled: Any = jax_backend._compiled(case.program, case.requires_grad, (True,), "float64", True, False)
     assert pulled._cache_size() == 1
 
 

@@ -28,6 +28,7 @@ from harness.programs import Instr, Program, Scalar, Spec
 
 __all__ = [
     "BackendUnavailable",
+    "Compiling",
     "Engine",
     "Rendering",
     "available",
@@ -64,6 +65,15 @@ class Rendering(Protocol):
     """A backend that can also run programs in place (`harness.rendering`)."""
 
     def in_place(self) -> Engine:
+        """The backend that does so."""
+        ...
+
+
+@runtime_checkable
+class Compiling(Protocol):
+    """A backend that can also compile programs in less time than its framework does by default."""
+
+    def quickly(self) -> Engine:
         """The backend that does so."""
         ...
 

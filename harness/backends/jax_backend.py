@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -427,22 +427,27 @@ def _eager(program: Program, wanted: Flags, rooted: Flags, dtype: str) -> Callab
 
 @functools.lru_cache(maxsize=512)
 def _compiled(
-    program: Program, wanted: Flags, rooted: Flags, dtype: str, rewrites: bool = True
+    program: Program, wanted: Flags, rooted: Flags, dtype: str, rewrites: bool = True, quick: bool = False
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
     # dtype is part of the key so that dropping an entry drops the executables of that dtype alone.
-    compiled: Callable[[Any, Any], tuple[Any, Any]] = _jit(_pull_back(program, wanted, rooted), rewrites)
+    compiled: Callable[[Any, Any], tuple[Any, Any]] = _jit(_pull_back(program, wanted, rooted), rewrites, quick)
     return compiled
 
 
-def _jit(function: Any, rewrites: bool) -> Any:
+def _jit(function: Any, rewrites: bool, quick: bool) -> Any:
     options: dict[str, Any] = {} if rewrites else {"xla_disable_hlo_passes": "algsimp"}
-    return jax.jit(function, compiler_options=options)
+    return jax.jit(function, compiler_options=options | (_QUICK if quick else {}))
+
+
+# Passes over XLA's graph, which rewrite the mathematics, stay; machine code is made by the older emitter of fusions and is
+# not optimised, in a quarter of the time.
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 @functools.lru_cache(maxsize=512)
-def _value(program: Program, dtype: str, jit: bool, rewrites: bool) -> Callable[[Any], list[Any]]:
+def _value(program: Program, dtype: str, jit: bool, rewrites: bool, quick: bool) -> Callable[[Any], list[Any]]:
     evaluate: Callable[[Any], list[Any]] = straighten(program, OPS)
-    return _jit(evaluate, rewrites) if jit else evaluate
+    return _jit(evaluate, rewrites, quick) if jit else evaluate
 
 
 def _given(x: Array, dtype: str) -> Any:
@@ -464,11 +469,24 @@ class JaxBackend:
     XLA rewrites what it compiles by algebra: exp(a) * exp(b) becomes exp(a + b), exp(a) ** b becomes exp(a * b),
     log(exp(a)) becomes a. Most of it gains accuracy, but the first two lose |a + b| and |a b| units in the last place,
     so that the declared errors of single kernels do not bound the whole; with `rewrites` off they do.
+
+    Attributes:
+        quick: machine code is made in a quarter of the time and not optimised, by other options than JAX's own.
     """
 
     name: str
     jit: bool
     rewrites: bool = True
+    quick: bool = False
+
+    def quickly(self) -> JaxBackend:
+        """The same backend, compiling quickly if it compiles programs at all."""
+        return replace(self, quick=self.jit)
+
+    @property
+    def rendering(self) -> str:
+        """What is unusual about how it runs, for the rows."""
+        return "quick" if self.quick else ""
 
     @property
     def version(self) -> str:
@@ -488,7 +506,7 @@ class JaxBackend:
         """Copy the case to JAX; the thunk compiles at the first call if it must, and waits for its results."""
         rooted = tuple(ct is not None for ct in case.cotangents)
         key = (case.program, case.requires_grad, rooted, case.dtype)
-        pull_back = _compiled(*key, self.rewrites) if self.jit else _eager(*key)
+        pull_back = _compiled(*key, self.rewrites, self.quick) if self.jit else _eager(*key)
         # A contiguous private copy: JAX may alias the memory of the array that it is given. It converts a NumPy array at
         # the call faster than `jnp.array` does beforehand.
         inputs = [_given(x, case.dtype) for x in case.primals]
@@ -507,7 +525,7 @@ class JaxBackend:
 
     def value_thunk(self, case: Case) -> Thunk:
         """Forward only."""
-        evaluate = _value(case.program, case.dtype, self.jit, self.rewrites)
+        evaluate = _value(case.program, case.dtype, self.jit, self.rewrites, self.quick)
         inputs = [jnp.array(_given(x, case.dtype)) for x in case.primals]
 
         def thunk() -> Outcome:
