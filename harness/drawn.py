@@ -44,6 +44,7 @@ FACETS: Final = {
     "cotangent": "points by how cotangents lie in memory",
     "gradient": "points by which inputs require grad",
     "edge": "points by the edge values that they hold",
+    "redrawn": "points drawn again, since the truth was not finite, by their kind",
     "rendering": "points at which the op was run in place, on a view or into a slice",
 }
 """What is counted, by name."""
@@ -102,6 +103,11 @@ class Drawn:
         for op in self._last[1]:
             for facet, value in found:
                 self.counts[op, facet, value] += 1
+
+    def redrawn(self, program: Program, kind: str) -> None:
+        """Count a point that is drawn again."""
+        for op in ("", *{instr.op for instr in program.instrs}):
+            self.counts[op, "redrawn", kind] += 1
 
     def rendering(self, program: Program, name: str) -> None:
         """Count a point at which some backend ran the program in another way."""

@@ -8,6 +8,7 @@ instruction that is wrong on its own, or else shrunk by Hypothesis, and kept wit
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import signal
 import statistics
@@ -42,6 +43,9 @@ DEFAULT_BACKENDS = ("reference", "torch", "jax-jit")
 JAX_SHARE = 8  # one program in so many goes to a compiling backend too ...
 JAX_POINTS = 16  # ... and is examined at so many points there: compiling is what costs
 SHRINK_SECONDS = 10.0
+REDRAWS = 2  # how often a point is drawn again where more of what is asked for than LOST has no finite truth, ...
+LOST = 0.1
+KEPT = 4  # ... but for one point in so many: what frameworks do there is run all the same
 HALF_INSTRS = 3  # the longest program that is judged in float16 and bfloat16 ...
 HALF_POINTS = 2  # ... at so many points beside the others ...
 HALF_JAX_POINTS = 4  # ... and at so many where it is compiled for them ...
@@ -273,6 +277,7 @@ def _examine_program(
     count = last
     if halves and len(program.instrs) <= HALF_INSTRS:  # the bound of a longer program exceeds its gradient
         count += max(HALF_POINTS if wide else points, HALF_JAX_POINTS if half_jitted else 0)
+    redraws = True
     for k in range(count):
         # Halves take turns at the kinds of points and with each other.
         at, kinds = (k, wide) if k < last else (k - last, halves)
@@ -280,10 +285,14 @@ def _examine_program(
         turned = number if k < last else number + state.programs // 2
         if jitted and (k < last or half_jitted):
             turned = turn if k < last or not wide else turn // HALF_JAX_SHARE
-        case = _case(program, kinds[turned % len(kinds)], seed, number, points, k, plain=jitted or number % points == 0)
-        certificate = certify(case, seed=k)
+        plain, kind = jitted or number % points == 0, _kind(number, points)
+        draw_point = functools.partial(_case, program, kinds[turned % len(kinds)], seed, number, points, k, plain=plain)
+        case, certificate, found = _inside(state, draw_point, kind, k, redraws=redraws and (seed + k) % KEPT != 0)
+        redraws = redraws and (
+            found or kind == "edge"
+        )  # if ordinary points leave the domain, it is the program that does
         state.points += 1
-        state.drawn.point(case, _kind(number, points))
+        state.drawn.point(case, kind)
         for engine in engines:
             few = points if k < last or not wide else HALF_POINTS
             takes_part = compiling and (k < last or half_jitted) if engine.name.startswith("jax") else at < few
@@ -309,8 +318,26 @@ def _examine_program(
     state.tell()
 
 
-def _case(program: Program, dtype: str, seed: int, number: int, points: int, k: int, *, plain: bool) -> Case:
+def _inside(
+    state: _State, draw_point: Callable[..., Case], kind: str, k: int, *, redraws: bool
+) -> tuple[Case, Certificate, bool]:
+    """Return a point with its certificate, drawn again where the truth is hardly finite; and whether that helped."""
+    for again in range(REDRAWS + 1):
+        case = draw_point(again=again)
+        certificate = certify(case, seed=k)
+        if not redraws or certificate.lost <= LOST:
+            return case, certificate, True
+        if again < REDRAWS:
+            state.drawn.redrawn(case.program, kind)
+    return case, certificate, False
+
+
+def _case(
+    program: Program, dtype: str, seed: int, number: int, points: int, k: int, *, plain: bool, again: int = 0
+) -> Case:
     """Return point k: a plain one has dense arrays and all gradients, the others other layouts and fewer gradients.
+
+    `again` counts how often it was drawn before: each time the numbers are others.
 
     A compiling backend would compile each combination of dtype, layout and gradients anew, so there the points differ in
     their numbers alone.
@@ -318,7 +345,7 @@ def _case(program: Program, dtype: str, seed: int, number: int, points: int, k: 
     outputs, inputs = len(program.outputs), len(program.inputs)
     return point(
         program,
-        seed=seed * 131 + k + 1,
+        seed=seed * 131 + k + 1 + (again << 40),
         kind=_kind(number, points),
         dtype=dtype,
         layouts=None if plain else [LAYOUTS[(seed + k + 3 * i) % len(LAYOUTS)] for i in range(outputs)],

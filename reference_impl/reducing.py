@@ -374,18 +374,25 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
-    """The elements in rising or falling order along `dim`, and where they were; equals keep their order, nan is largest."""
+    """The elements in rising or falling order along `dim`, and where they were; nan is largest, equals keep their order."""
     axis = axis_of(dim, input.array.ndim)
-    # PyTorch's sort on the CPU keeps the order of equal elements whether that is asked for or not (measured).
-    order = selection.argsort(input.detach(), dim=axis, descending=descending, stable=True)
+    order = selection.argsort(
+        input.detach(), dim=axis, descending=descending, stable=_keeps_equals(input, axis, stable)
+    )
     return ValuesIndices(indexing.gather(input, dim=axis, index=order.array), order)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """The indices that sort the input along `dim`."""
     axis = axis_of(dim, input.array.ndim)
-    out: Tensor = selection.argsort(input.detach(), dim=axis, descending=descending, stable=True)
+    kept = _keeps_equals(input, axis, stable)
+    out: Tensor = selection.argsort(input.detach(), dim=axis, descending=descending, stable=kept)
     return out
+
+
+def _keeps_equals(input: Tensor, axis: int, stable: bool) -> bool:
+    """Whether equals keep their order: PyTorch promises it on request alone, and does it up to 16 elements (measured)."""
+    return stable or not input.array.ndim or bool(input.array.shape[axis] <= 16)
 
 
 def msort(input: Tensor) -> Tensor:

@@ -162,3 +162,17 @@ def test_the_nightly_profile_misses_nothing() -> None:
     assert drawn >= min(settings().max_examples, 50)
     if settings().max_examples >= 2000:
         assert _SEEN.never() == []
+
+
+def test_points_that_leave_the_domain_are_drawn_again_but_for_some() -> None:
+    """A root of zeros has an infinite derivative; ops that have one everywhere lose no point."""
+    kept = verify.run_verify(
+        backends_=["reference"], ops=["square", "mul"], max_programs=40, seed=3, dtypes=["float64"]
+    )
+    counts = {(row.facet, row.value): row.count for row in kept.coverage if row.op == ""}
+    assert counts.get(("redrawn", "edge"), 0) == 0
+    left = verify.run_verify(backends_=["reference"], ops=["acosh"], max_programs=40, seed=3, dtypes=["float64"])
+    counts = {(row.facet, row.value): row.count for row in left.coverage if row.op == ""}
+    assert counts["redrawn", "edge"] > 5
+    assert counts["edge", "end of a domain"] > 5  # they are run all the same
+    assert any(row.reason == "not finite" and row.inconclusive_count for row in left.rows)

@@ -130,7 +130,7 @@ def nearest_bound(case: Case, backend: str, misfit: Callable[[Bound], int]) -> t
                 undecidable = True
                 return Bound((), (), undecided=True)
 
-    found, exhausted = nearest(tried, lambda b: _NEVER if b.undecided else misfit(b), MOST)
+    found, exhausted = nearest(tried, lambda b: _NEVER if b.undecided else misfit(b))
     return None if found.undecided else (found, exhausted and not undecidable)
 
 

@@ -73,6 +73,13 @@ class Certificate:
     others: tuple[Pulled, ...] = ()
     steps: Recording | None = field(default=None, repr=False)
 
+    @property
+    def lost(self) -> float:
+        """Share of the values and gradients whose truth is not finite: outside a domain, at a pole."""
+        arrays = [a for a in (*self.values, *self.grads) if type(a) is BallArray]
+        cells = [c for a in arrays for c in a.cells.ravel().tolist()]
+        return sum(not c.is_finite() for c in cells) / len(cells) if cells else 0.0
+
 
 def certify(case: Case, *, seed: int = 0) -> Certificate:
     """Prove the value and gradient of a case; `seed` chooses the direction of pass (b)."""

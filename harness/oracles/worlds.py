@@ -19,12 +19,15 @@ from typing import Any, TypeVar
 
 from flint import arb
 
-__all__ = ["MOST", "TooManyError", "choose", "nearest", "order", "worlds"]
+__all__ = ["MOST", "SEARCHED", "TooManyError", "choose", "nearest", "order", "worlds"]
 
 T = TypeVar("T")
 
 MOST = 24
-"""How many worlds a case is run in; one that has more stays undecided."""
+"""How many worlds a case is run in; one that has more stays undecided, or is searched."""
+
+SEARCHED = 40
+"""How many worlds of those that have more are tried in search for one that fits."""
 
 
 class TooManyError(ArithmeticError):
@@ -89,7 +92,7 @@ def worlds(run: Callable[[], T], most: int) -> Iterator[T]:
     raise TooManyError(f"more than {most} ways to choose")
 
 
-def nearest(run: Callable[[], T], misfit: Callable[[T], int], most: int) -> tuple[T, bool]:
+def nearest(run: Callable[[], T], misfit: Callable[[T], int]) -> tuple[T, bool]:
     """Return the result of the run that fits best, and whether all ways to choose were tried.
 
     Where the ways are too many, each choice in turn is changed and the change is kept if the result fits better: choices
@@ -99,14 +102,13 @@ def nearest(run: Callable[[], T], misfit: Callable[[T], int], most: int) -> tupl
     Args:
         run: makes choices.
         misfit: how badly a result fits; 0 ends the search.
-        most: how many runs are made at most.
     """
     best, answers, counts = _once(run, [])
     least = misfit(best)
     runs = 1
-    if math.prod(counts) <= most:
+    if math.prod(counts) <= MOST:
         try:
-            for result in worlds(run, most) if least and counts else ():
+            for result in worlds(run, MOST) if least and counts else ():
                 if (wrong := misfit(result)) < least:
                     best, least = result, wrong
                 if not least:
@@ -115,9 +117,9 @@ def nearest(run: Callable[[], T], misfit: Callable[[T], int], most: int) -> tupl
             return best, False
         return best, True
     at = 0
-    while least and at < len(counts) and runs < most:
+    while least and at < len(counts) and runs < SEARCHED:
         for option in range(counts[at]):
-            if option == answers[at] or not least or runs >= most:
+            if option == answers[at] or not least or runs >= SEARCHED:
                 continue
             result, tried, found = _once(run, [*answers[:at], option, *answers[at + 1 :]])
             runs += 1

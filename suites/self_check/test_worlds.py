@@ -167,3 +167,19 @@ def test_values_at_a_jump_that_rounding_tips_are_those_beside_it(
     grads = (np.zeros(()), np.zeros(()), np.zeros(()))
     assert [looked_into(case, (np.array(v),), grads)[0] for v in allowed] == ["agree"] * len(allowed)
     assert [looked_into(case, (np.array(v),), grads)[0] for v in refused] == ["disagree"] * len(refused)
+
+
+@pytest.mark.parametrize(("n", "kind"), [(16, "disagree"), (17, "agree")])
+def test_a_sort_of_more_than_16_that_was_not_asked_to_keep_equals_may_swap_them(n: int, kind: str) -> None:
+    """PyTorch promises their order on request alone; up to 16 elements it keeps it, and so does the tape."""
+    x = np.arange(float(n))
+    x[3] = x[4]
+    sorting = Instr("msort", (0,))
+    case = Case(Program((Spec((n,)),), (sorting,), (1,)), (x,), (True,), (np.arange(1.0, n + 1),))
+    kept = np.arange(1.0, n + 1)
+    swapped = kept.copy()
+    swapped[[3, 4]] = kept[[4, 3]]
+    assert looked_into(case, (np.sort(x),), (kept,)) == ["agree", "agree"]
+    assert looked_into(case, (np.sort(x),), (swapped,)) == ["agree", kind]
+    swapped[[3, 5]] = swapped[[5, 3]]
+    assert looked_into(case, (np.sort(x),), (swapped,)) == ["agree", "disagree"]

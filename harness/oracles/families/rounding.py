@@ -49,6 +49,11 @@ def _is_choice(low: arb, high: arb) -> bool:
     return current_policy() == "choose" and bool(high - low == 1)
 
 
+def _likely_first(low: arb, high: arb, x: arb) -> list[arb]:
+    """The two integers, first the one that a number exactly at the jump is rounded to."""
+    return [high, low] if x.mid() >= high else [low, high]
+
+
 def _rounded(name: str) -> Callable[[arb], arb]:
     to_integer = _ROUND[name]
 
@@ -61,7 +66,7 @@ def _rounded(name: str) -> Callable[[arb], arb]:
         undecidable = Undecidable(name, (), c)
         if current_policy() == "raise":
             raise undecidable
-        return choose([low, high], undecidable) if _is_choice(low, high) else hull(low, high)
+        return choose(_likely_first(low, high, c), undecidable) if _is_choice(low, high) else hull(low, high)
 
     return cell
 
@@ -104,7 +109,7 @@ def _modulo(name: str) -> Callable[[arb, arb], arb]:
         if current_policy() == "raise":
             raise undecidable
         if _is_choice(low, high):
-            return a - choose([low, high], undecidable) * b
+            return a - choose(_likely_first(low, high, a / b), undecidable) * b
         size = b.abs_upper()
         return hull(a - low * b, a - high * b) if high - low == 1 else hull(-size, size)
 
