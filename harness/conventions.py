@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+from harness.programs import Program
 from reference_impl.ops.elementwise import (
     abs_,
     clamp,
@@ -29,12 +31,14 @@ from reference_impl.ops.elementwise import (
     sign,
     square,
     where,
+    zeros_like,
 )
-from reference_impl.ops.reductions import restore, sum_
+from reference_impl.ops.reductions import count, mean, restore, sum_
+from reference_impl.ops.rounding import copysign
 from reference_impl.ops.special import i0e, i1e, scaled
 from reference_impl.primitives import replaced_rules
 
-__all__ = ["RULES", "following"]
+__all__ = ["RULES", "as_in", "following"]
 
 
 def _jax_abs(ct: Any, x: Any) -> Any:
@@ -110,6 +114,35 @@ def _jax_logit(ct: Any, x: Any, eps: float | None) -> Any:
     return _jax_clamp(slope, x, eps, 1 - eps)
 
 
+def _jax_pow_base(ct: Any, a: Any, b: Any) -> Any:
+    """The rule of pow: nan at 0 to the 0, unless that is an integer."""
+    if isinstance(b, int):
+        return zeros_like(ct) if b == 0 else ct * (b * pow_(a, b - 1))
+    return ct * (b * pow_(a, b - 1))
+
+
+def _jax_pow_exponent(ct: Any, a: Any, b: Any, y: Any) -> Any:
+    return ct * (log(where(eq(a, 0.0), 1.0, a)) * y)
+
+
+def _jax_share_of_hypot(ct: Any, x: Any, y: Any) -> Any:
+    """The rule of the larger of |a| and |b| times a root: at 0 each of the equals gets half, and |x| the slope 1."""
+    at_0 = eq(y, 0.0)
+    return ct * where(at_0, 0.5, x / where(at_0, 1.0, y))
+
+
+def _jax_copysign(ct: Any, a: Any, b: Any) -> Any:
+    """The rule of |a| or -|a|."""
+    return _jax_abs(ct * copysign(0 * a + 1, b), a)
+
+
+def _jax_std(ct: Any, x: Any, y: Any, dim: Any, correction: float, keepdim: bool) -> Any:
+    """The rule of the root of the variance: nan where that is 0."""
+    ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
+    slope = (x - mean(x, dim=dim, keepdim=True)) * 2 / max(count(tuple(x.shape), dim) - correction, 0)
+    return (ct / (y * 2)) * slope
+
+
 Rule = Callable[..., Any]
 
 RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
@@ -117,6 +150,14 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         # The square of the denominator leaves the range early.
         "div": (lambda ct, b: ct / b, lambda ct, a, b: (-ct * a) / square(b)),
         "abs": _jax_abs,
+        "pow": (_jax_pow_base, _jax_pow_exponent),
+        "atan2": (
+            lambda ct, a, b: ct * (b / (square(a) + square(b))),
+            lambda ct, a, b: ct * (-a / (square(a) + square(b))),
+        ),
+        "hypot": (lambda ct, a, y: _jax_share_of_hypot(ct, a, y), lambda ct, b, y: _jax_share_of_hypot(ct, b, y)),
+        "copysign": (_jax_copysign, lambda ct: zeros_like(ct)),
+        "std": _jax_std,
         "clamp": _jax_clamp,
         "vector_norm": _jax_vector_norm,
         "leaky_relu": _jax_leaky_relu,
@@ -134,6 +175,22 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
     },
 }
+
+
+_SAME_AS: Mapping[str, Mapping[str, str]] = {"jax": {"max": "amax", "min": "amin"}}  # whose ties share the gradient
+
+
+def as_in(backend: str, program: Program) -> Program:
+    """Return the program with the ops that a backend's framework takes for others at ties, as those others.
+
+    >>> from harness.programs import Instr, Spec
+    >>> str(as_in("jax-jit", Program((Spec((3,)),), (Instr("max", (0,), (("dim", 0),)),), (1,)))).splitlines()[1].strip()
+    'v1 = amax(x0, dim=0)'
+    """
+    others = _SAME_AS.get(backend.partition("-")[0], {})
+    if not any(i.op in others for i in program.instrs):
+        return program
+    return replace(program, instrs=tuple(replace(i, op=others.get(i.op, i.op)) for i in program.instrs))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import numpy as np
 from harness.backends import Engine
 from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
-from harness.conventions import RULES, following
+from harness.conventions import RULES, as_in, following
 from harness.floats import HALF
 from harness.judgement import Verdict, judge, judge_choices, judge_estimates, settle
 from harness.kernels import RUN_HALVES, measured_ops
@@ -63,19 +63,20 @@ def examine(
         return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
     differs = (_departures(backend) | _declared(backend)) & {i.op for i in case.program.instrs}
     with following(backend.name) if differs else nullcontext():
-        if differs and certificate.status in ("kink", "tie"):
-            certificate = certify(case, seed=seed)
+        meant = replace(case, program=as_in(backend.name, case.program)) if differs else case
+        if differs and certificate.status in ("kink", "tie", "undecided", "unbounded"):
+            certificate = certify(meant, seed=seed)
         steps = None if differs or certificate.steps is None else certificate.steps.steps()
         try:
-            bound = None if certificate.status == "undecided" else enclose_backend(case, backend.name, steps=steps)
+            bound = None if certificate.status == "undecided" else enclose_backend(meant, backend.name, steps=steps)
         except KeyError as error:
             if case.dtype not in HALF:
                 raise
             # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
             return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
-        convention = _follows(backend, case.program)
+        convention = _follows(backend, meant.program)
         verdicts = judge(case, outcome, certificate, bound, convention=convention)
-        find = functools.partial(nearest_bound, case, backend.name)
+        find = functools.partial(nearest_bound, meant, backend.name)
         verdicts = judge_choices(case, outcome, certificate, verdicts, find, convention=convention)
         return tuple(_settled(v, case, backend, certificate, outcome, seed) for v in verdicts)
 

@@ -189,6 +189,36 @@ def test_programs_at_ties_follow_the_chain_rule_of_the_conventions(name: str) ->
     assert kinks > 5
 
 
+# -- where JAX does something else at a kink, its results are judged by that: per result, and not excused by the program
+
+OF_JAX = [
+    # an op with an exact tie, its arguments, what JAX gives for cotangents 2, 3, ... and something else
+    (Instr("max", (0,), _params(dim=0)), ((1.0, 3.0, 3.0),), ((0.0, 1.0, 1.0),), ((0.0, 2.0, 0.0),)),
+    (Instr("min", (0,), _params(dim=0)), ((1.0, 1.0, 3.0),), ((1.0, 1.0, 0.0),), ((2.0, 0.0, 0.0),)),
+    (Instr("copysign", (0, 1)), ((0.0, -2.0), (1.0, 1.0)), ((2.0, -3.0), (0.0, 0.0)), ((0.0, -3.0), (0.0, 0.0))),
+    (Instr("hypot", (0, 1)), ((0.0, 3.0), (0.0, 4.0)), ((1.0, 1.8), (1.0, 2.4)), ((1.0, 1.8), (1.0, 2.5))),
+]
+
+
+@pytest.mark.parametrize(("instr", "inputs", "theirs", "others"), OF_JAX, ids=[row[0].op for row in OF_JAX])
+def test_jax_is_judged_by_its_own_conventions(
+    instr: Instr, inputs: tuple[Any, ...], theirs: tuple[Any, ...], others: tuple[Any, ...]
+) -> None:
+    backend = pytest.importorskip("jax") and backends.get("jax")
+    primals = tuple(np.array(x) for x in inputs)
+    program = Program(tuple(Spec(x.shape) for x in primals), (instr,), (len(primals),))
+    values = np.asarray(backends.get("reference").prepare(point(program))().values[0])
+    ct = np.arange(2.0, 2.0 + values.size).reshape(values.shape)
+    case = Case(program, primals, (True,) * len(primals), (ct,))
+    own = backend.prepare(case)()
+    assert [g.tolist() for g in own.grads] == [pytest.approx(g) for g in theirs]
+    assert [v.kind for v in examine(case, backend, outcome=own)] == ["agree", "agree"]
+    assert [v.undecided for v in examine(case, backend, outcome=own)] == [0, 0]
+    for wrong in (others, tuple(np.multiply(g, 1.0005) for g in theirs)):
+        planted = replace(own, grads=tuple(np.array(g) for g in wrong))
+        assert examine(case, backend, outcome=planted)[1].kind == "disagree"
+
+
 # -- documented exceptions: the chain rule of conventions is not always a derivative
 
 
