@@ -304,10 +304,10 @@ def _examine_program(
             if number % points == 1 + state.programs % 2 and not jitted and isinstance(engine, Rendering):
                 asked = engine.in_place()
                 state.drawn.rendering(program, "in place")
-            if isinstance(engine, Compiling) and turn // len(kinds) % OPTIMISED_SHARE:
+            if compiling and isinstance(engine, Compiling) and turn // len(kinds) % OPTIMISED_SHARE:
                 asked = engine.quickly()
             verdicts = examine(case, asked, seed=k, certificate=certificate)
-            if isinstance(engine, Compiling) and any(v.kind == "disagree" for v in verdicts):
+            if any(v.kind == "disagree" for v in verdicts) and isinstance(engine, Compiling):
                 # What counts is what users get, and scripts show.
                 asked, quick = engine, verdicts
                 verdicts = examine(case, engine, seed=k, certificate=certificate)

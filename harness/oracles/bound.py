@@ -250,6 +250,7 @@ def _marked_widener(
     u = info.eps / 2
     largest = arb(info.max)
     eta = arb(0, errors.eta(backend, dtype))
+    twice = arb(0, 2 * u)
     elementwise: dict[str, tuple[arb, arb, Declared]] = {}
 
     def declared(name: str) -> tuple[arb, arb, Declared]:
@@ -257,13 +258,31 @@ def _marked_widener(
         absolute = entry.a * u if entry.scale == "1" else 0.0
         return arb(1, entry.k * u), arb(0, entry.eta + absolute), entry
 
-    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> tuple[Any, bool]:
-        if name == "polygamma" and params["n"] == 0:
-            name = "digamma"  # whose zero at 1.46 polygamma of higher order has not
-        if name in MOVEMENT or type(result) is not BallArray or not result.size:
-            return result, False
+    def entry_of(name: str) -> tuple[arb, arb, Declared]:
+        known = elementwise.get(name)
+        if known is None:
+            known = elementwise[name] = declared(name)
+        return known
+
+    def cell_by_cell(name: str, args: tuple[Any, ...], result: BallArray) -> list[arb]:
+        """The usual case without what NumPy takes to call a loop, which is as long as a loop over a few cells."""
+        cells = result.cells.ravel().tolist()
+        if name == "add" and _any_order:
+            a, b = _magnitude(args[0]).cells, _magnitude(args[1]).cells
+            if a.shape != b.shape:
+                a, b = np.broadcast_arrays(a, b)
+            pairs = zip(cells, a.ravel().tolist(), b.ravel().tolist(), strict=True)
+            return [c + (p + q) * twice + eta for c, p, q in pairs]
+        factor, shift, entry = entry_of(name)
+        if entry.scale in ("", "1"):
+            return [c * factor + shift for c in cells]
+        spread = np.broadcast_to(as_cells(_scaled(entry, args, result, u)), result.shape).ravel().tolist()
+        return [c * factor + shift + e for c, e in zip(cells, spread, strict=True)]
+
+    def as_arrays(
+        name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: BallArray, formula: Rounding | None
+    ) -> list[arb]:
         cells = result.cells
-        formula = _FORMULAE.get(name)
         if formula is not None:
             spread = formula(args, params, result, u, lambda op: errors.lookup(backend, dtype, op).k)
             cells = as_cells(np.add(np.add(cells, spread), eta))
@@ -272,14 +291,8 @@ def _marked_widener(
                 cells = as_cells(np.add(cells, inside(args, params, largest, errors.eta(backend, dtype))))
         elif name == "pow" and type(args[1]) is int and 0 <= args[1] <= 2:
             cells = as_cells(np.add(np.multiply(cells, arb(1, u)), eta))
-        elif name == "add" and _any_order:
-            terms = np.add(_magnitude(args[0]).cells, _magnitude(args[1]).cells)
-            cells = as_cells(np.add(np.add(cells, np.multiply(terms, arb(0, 2 * u))), eta))
         else:
-            known = elementwise.get(name)
-            if known is None:
-                known = elementwise[name] = declared(name)
-            factor, shift, entry = known
+            factor, shift, entry = entry_of(name)
             spread = None
             if entry.scale not in ("", "1"):
                 spread = _scaled(entry, args, result, u)
@@ -288,11 +301,22 @@ def _marked_widener(
                 cells = as_cells(np.add(cells, spread))
             if name in _WITHIN:
                 cells = as_cells(np.add(cells, _WITHIN[name](args, params, largest, entry.eta)))
-        listed = cells.ravel().tolist()
-        out = any(not abs(c) < largest for c in listed)  # nan included
+        return cells.ravel().tolist()
+
+    def widen(name: str, args: tuple[Any, ...], params: Mapping[str, Any], result: Any) -> tuple[Any, bool]:
+        if name == "polygamma" and params["n"] == 0:
+            name = "digamma"  # whose zero at 1.46 polygamma of higher order has not
+        if name in MOVEMENT or type(result) is not BallArray or not result.size:
+            return result, False
+        formula = _FORMULAE.get(name)
+        if formula is None and (name not in _WITHIN) and (name != "pow" or type(args[1]) is not int):
+            listed = cell_by_cell(name, args, result)
+        else:
+            listed = as_arrays(name, args, params, result, formula)
+        out = [c for c in listed if not abs(c) < largest]  # nan included
         if out:
-            cells = filled(cells.shape, [c if abs(c) < largest else _INFINITE for c in listed])
-        return result.like(cells), out
+            listed = [c if abs(c) < largest else _INFINITE for c in listed]
+        return result.like(filled(result.shape, listed)), bool(out)
 
     return widen
 
