@@ -123,6 +123,7 @@ class _State:
     undecided: int = 0
     disagreements: int = 0
     known: dict[Bucket, str] = field(default_factory=dict)  # bucket -> the waiver that covers it, or ""
+    small: dict[Program, None] = field(default_factory=dict)  # what disagreements were shrunk to
     here: dict[Bucket, Bucket] = field(default_factory=dict)  # of the present program -> what it was shrunk to
     stopped: bool = False
 
@@ -376,14 +377,33 @@ def _note(
         if found is None:
             parts = [(bucket(v, c, engine), c, v) for c, v in isolated(case, engine, verdict, seed=k)]
             new = [(c, v) for b, c, v in parts if b not in state.known]
-            if new or not parts:
-                state.here[whole] = _keep(
-                    state, new or [_shrunk(made, case, verdict, engine, seed, k)], engine, seed, k
-                )
+            if not parts:
+                before = _shown_before(state, made.program, case, verdict, engine, seed, k)
+                if before is None:
+                    new = [_shrunk(made, case, verdict, engine, seed, k)]
+                elif (name := bucket(before[1], before[0], engine)) in state.known:
+                    parts = [(name, *before)]
+                else:
+                    new = [before]
+            if new:
+                state.here[whole] = _keep(state, new, engine, seed, k)
                 return
-            found = parts[0][0]
+            found = state.here[whole] = parts[0][0]
         row = replace(row, bucket=str(found), waiver=state.known[found])
     state.rows.append(row)
+
+
+def _shown_before(
+    state: _State, program: Program, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
+) -> tuple[Case, Verdict] | None:
+    """Return a program that another disagreement was shrunk to, of ops of this one, if it shows this disagreement, too."""
+    ops = {instr.op for instr in program.instrs}
+    for small in state.small:
+        if small != program and ops >= {instr.op for instr in small.instrs}:
+            again = _shown_by(small, case, verdict, engine, seed, k)
+            if again is not None:
+                return again
+    return None
 
 
 def _shrunk(made: Draw, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int) -> tuple[Case, Verdict]:
@@ -414,7 +434,10 @@ def _shown_by(
             primal_layouts=[primal] * len(program.inputs),
             layouts=[cotangent] * len(program.outputs),
         )
-        for again in examine(candidate, engine, seed=k):
+        outcome = engine.prepare(candidate)()
+        if outcome.failure is None and difference(verdict) == "raises":
+            continue
+        for again in examine(candidate, engine, seed=k, outcome=outcome):
             if (again.kind, again.claim, again.aspect) == ("disagree", verdict.claim, verdict.aspect) and difference(
                 again
             ) == difference(verdict):
@@ -442,6 +465,7 @@ def _keep(state: _State, found: Sequence[tuple[Case, Verdict]], engine: Engine, 
         case, verdict = smallest(part[0], engine, part[1], seed=k)
         name = bucket(verdict, case, engine)
         names.append(name)
+        state.small[case.program] = None
         if name in state.known and len(names) > 1:
             continue
         row = _row(state, case.program, case, verdict, engine, seed, k)

@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from harness import backends
+from harness import backends, verify
+from harness.backends.reference import ReferenceBackend
+from harness.cases import Case, Thunk, failed
 from harness.defects import Defect
 from harness.examine import examine
+from harness.generation import Draw
 from harness.judgement import Element, Verdict
 from harness.points import point
 from harness.programs import Instr, Program, Spec
@@ -103,3 +107,35 @@ def test_what_needs_two_instructions_is_not_put_down_to_one() -> None:
     engine = backends.get("torch")
     lost = Verdict("disagree", "vjp", owner="framework", worst=Element(0, (0,), 1.0, 2.0, 1e-15))
     assert not list(isolated(point(program, seed=5), engine, lost))
+
+
+class RefusesMul(ReferenceBackend):
+    """A backend that raises where a program multiplies, so that no instruction can be looked at alone."""
+
+    def prepare(self, case: Case) -> Thunk:
+        thunk = super().prepare(case)
+        refused = any(instr.op == "mul" for instr in case.program.instrs)
+        return lambda: failed(RuntimeError("no mul")) if refused else thunk()
+
+    value_thunk = prepare
+
+
+def test_what_was_shrunk_once_is_recognised_in_other_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[Program] = []
+
+    def shrunk(made: Draw, *rest: Any) -> tuple[Case, Verdict]:
+        searches.append(made.program)
+        return search(made, *rest)
+
+    search = verify._shrunk
+    monkeypatch.setattr(verify, "_shrunk", shrunk)
+    monkeypatch.setattr(backends, "get", lambda name: RefusesMul())
+    result = run_verify(
+        backends_=("reference",), dtypes=("float64", "float32"), ops=("tanh", "mul", "sin"), max_programs=40, seed=1
+    )
+    rows = [r for r in result.rows if r.verdict == "disagree"]
+    assert len({r.program_id for r in rows}) >= 10
+    assert {(r.dtype, r.claim, r.bucket.split(": ")[1]) for r in rows} == {
+        (dtype, claim, "mul") for dtype in ("float64", "float32") for claim in ("value", "vjp")
+    }
+    assert len(searches) == 1
