@@ -14,7 +14,8 @@ import signal
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import FrameType
 
@@ -30,6 +31,7 @@ from harness.inference import OPS
 from harness.judgement import Verdict
 from harness.kernels import RUN_HALVES
 from harness.oracles.certificate import Certificate, certify
+from harness.oracles.responsible import responsible
 from harness.points import LAYOUTS, PRIMAL_LAYOUTS, edges_of, layout_of, point
 from harness.programs import Program
 from harness.records import CoverageRow, RunInfo, VerdictRow
@@ -73,6 +75,7 @@ class VerifyResult:
         info: the run: machine, versions, counts, whether it was interrupted.
         rows: every verdict.
         coverage: how often what was drawn, a 0 for what belongs to the run and never was.
+        undecided_by: (backend, dtype, reason, primitive) -> elements that stayed undecided, in float64 and float32.
         missing: backend name -> why it did not take part.
         failure: an exception of the harness itself that ended the run early; what was judged until then is kept.
     """
@@ -82,6 +85,7 @@ class VerifyResult:
     missing: dict[str, str]
     failure: Exception | None = None
     coverage: list[CoverageRow] = field(default_factory=list)
+    undecided_by: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
 
     @property
     def disagreements(self) -> list[VerdictRow]:
@@ -121,6 +125,7 @@ class _State:
     points: int = 0
     elements: int = 0
     undecided: int = 0
+    undecided_by: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     disagreements: int = 0
     known: dict[Bucket, str] = field(default_factory=dict)  # bucket -> the waiver that covers it, or ""
     small: dict[Program, None] = field(default_factory=dict)  # what disagreements were shrunk to
@@ -224,7 +229,7 @@ def run_verify(
         CoverageRow(run_id=info.run_id, op=op, facet=facet, value=value, count=count)
         for op, facet, value, count in drawn.rows()
     ]
-    return VerifyResult(info, state.rows, missing, failure, coverage)
+    return VerifyResult(info, state.rows, missing, failure, coverage, state.undecided_by)
 
 
 @contextlib.contextmanager
@@ -370,6 +375,9 @@ def _note(
     if case.dtype not in HALF:
         state.elements += verdict.elements
         state.undecided += verdict.undecided
+        for reason, count in verdict.reasons.items():
+            op = responsible(case, engine.name, reason)
+            state.undecided_by[engine.name.partition("-")[0], case.dtype, reason, op] += count
     row = _row(state, made.program, case, verdict, engine, seed, k, identity)
     if verdict.kind == "disagree":
         whole = bucket(verdict, case, engine)

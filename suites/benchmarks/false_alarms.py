@@ -18,6 +18,7 @@ import numpy as np
 
 from harness import verify
 from harness.environment import cpu_name, versions
+from harness.floats import HALF
 
 
 @click.command()
@@ -62,12 +63,32 @@ def main(programs: int, backends: str, ops: str | None, seed: int, every_program
             f"{backend}: {elements} elements; inconclusive: {shares or 'none'}; error / bound of a verdict: "
             f"median {quantiles[0]:.3f}, 99 % {quantiles[1]:.3f}, largest {quantiles[2]:.3f}"
         )
+    print_undecided(result)
     for r in rows:
         if r.verdict == "disagree":
             what = f"{r.backend} {r.mode} {r.dtype} {r.claim} {r.aspect}"
             print(f"\n{'-' * 100}\n{what} owner {r.owner}: {r.reason}\n{r.reproducer}")
     if result.failure is not None:
         raise SystemExit(f"the run ended early, after {info.programs} programs: {result.failure!r}")
+
+
+def print_undecided(result: verify.VerifyResult) -> None:
+    """Print what stayed undecided in float64 and float32: the share, by reason and primitive, and what was drawn again."""
+    elements: collections.Counter[tuple[str, str]] = collections.Counter()
+    for r in result.rows:
+        if r.dtype not in HALF:
+            elements[r.backend, r.dtype] += r.element_count
+    for (backend, dtype), n in sorted(elements.items()):
+        mine = {(reason, op): m for (b, d, reason, op), m in result.undecided_by.items() if (b, d) == (backend, dtype)}
+        most = sorted(mine.items(), key=lambda item: -item[1])[:12]
+        parts = ", ".join(f"{reason} in {op or 'none alone'} {m / n:.3%}" for (reason, op), m in most)
+        print(f"{backend} {dtype}: {sum(mine.values()) / n:.3%} of {n} elements undecided: {parts or 'none'}")
+    counts = {(c.facet, c.value): c.count for c in result.coverage if c.op == ""}
+    points = result.info.points or 1
+    again = ", ".join(f"{n} of kind {kind}" for (facet, kind), n in sorted(counts.items()) if facet == "redrawn")
+    print(f"drawn again: {again or 'none'}, of {points} points")
+    edges = ((value, n) for (facet, value), n in sorted(counts.items()) if facet == "edge")
+    print(f"points with edge values: {', '.join(f'{value} {n / points:.2%}' for value, n in edges)}")
 
 
 if __name__ == "__main__":
