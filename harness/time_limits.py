@@ -13,6 +13,8 @@ from types import FrameType
 
 __all__ = ["OutOfTime", "last_resort", "within"]
 
+STANDARD_ERROR = 2  # its number, since what stands for `sys.stderr` may have none
+
 
 class OutOfTime(BaseException):
     """A call lasted longer than it may; no `Exception`, since the code that is called might catch those."""
@@ -61,7 +63,7 @@ def last_resort(seconds: float) -> Iterator[Callable[[], None]]:
         nonlocal armed
         now = time.monotonic()
         if now - armed > seconds / 20:  # arming starts a thread, which should not happen before each sample
-            faulthandler.dump_traceback_later(seconds, exit=True)
+            faulthandler.dump_traceback_later(seconds, exit=True, file=STANDARD_ERROR)
             armed = now
 
     if math.isinf(seconds):
