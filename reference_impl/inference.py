@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from reference_impl.modes import Decorator, mode
-from reference_impl.tensor import Node, Storage, Tensor
+from reference_impl.tensor import Storage, Tensor, make_storages
 
 __all__ = ["inference_mode", "is_inference", "is_inference_mode_enabled"]
 
@@ -26,12 +26,16 @@ class _InferenceStorage(Storage):
     __slots__ = ()
 
     @property
-    def version(self) -> int:  # type: ignore[override]  # read-only, and never there
+    def version(self) -> int:
         raise RuntimeError(
             "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
             "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it "
             "in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
         )
+
+    @version.setter
+    def version(self, number: int) -> None:
+        """Count nothing."""
 
 
 def is_inference_mode_enabled() -> bool:
@@ -45,22 +49,19 @@ def is_inference(input: Tensor) -> bool:
 
 
 # While any thread is in inference mode, making a tensor asks for the mode; otherwise that would slow down every op.
-_make = Tensor.__init__
 _inside = 0
 _lock = threading.Lock()
 
 
-def _make_noting_the_mode(x: Tensor, data: Any = (), node: Node | None = None) -> None:
-    _make(x, data, node)
-    if mode.inference:
-        x.storage = _InferenceStorage()
+def _new_storage() -> Storage:
+    return _InferenceStorage() if mode.inference else Storage()
 
 
 def _count(more: int) -> None:
     global _inside
     with _lock:
         _inside += more
-        Tensor.__init__ = _make_noting_the_mode if _inside else _make  # type: ignore[method-assign, assignment]
+        make_storages(_new_storage if _inside else Storage)
 
 
 class inference_mode(Decorator):  # noqa: N801 - PyTorch's name

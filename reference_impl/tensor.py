@@ -51,6 +51,15 @@ class Storage:
     version: int
 
 
+new_storage: Callable[[], Storage] = Storage
+
+
+def make_storages(by: Callable[[], Storage]) -> None:
+    """Set what makes the memory of every new tensor: `Storage`, but while any thread is in inference mode."""
+    global new_storage
+    new_storage = by
+
+
 # The nodes whose tensors were cut off with `detach_`: who saved such a tensor as an input must not run backward.
 detached: set[weakref.ref[Node]] = set()
 
@@ -296,7 +305,7 @@ def tensor_of(array: Any) -> Tensor:
     x.array = array
     x._node = x._grad = x._view = x._hooks = None
     x._requires_grad = False
-    x.storage = storage = Storage()
+    x.storage = storage = new_storage()
     storage.version = 0
     return x
 
@@ -359,7 +368,7 @@ class Tensor:
         self._grad: Tensor | None = None
         self._view: View | None = None
         self._hooks: Hooks | None = None
-        self.storage = storage = Storage()
+        self.storage = storage = new_storage()
         storage.version = 0  # here, since an `__init__` would cost as much as all the rest
 
     if TYPE_CHECKING:
