@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.backends import Engine
+from harness.backends import Engine, get
 from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
 from harness.conventions import RULES, as_in, following
-from harness.floats import HALF
-from harness.judgement import Verdict, judge, judge_choices, judge_estimates, settle
+from harness.floats import HALF, to_dtype
+from harness.gradient_points import nearby
+from harness.judgement import (
+    STEADY_POINTS,
+    Seen,
+    Verdict,
+    is_wrong_in_one_precision,
+    judge,
+    judge_choices,
+    judge_estimates,
+    settle,
+)
 from harness.kernels import RUN_HALVES, measured_ops
 from harness.oracles.bound import enclose_backend, nearest_bound
 from harness.oracles.certificate import Certificate, certify, rounded
@@ -61,24 +71,39 @@ def examine(
     outcome = outcome or backend.prepare(case)()
     if case.dtype in HALF and (why_not := _lacks(outcome, case, backend)):
         return tuple(Verdict("unsupported", claim, reason=why_not) for claim in ("value", "vjp"))
-    differs = (_departures(backend) | _declared(backend)) & {i.op for i in case.program.instrs}
-    with following(backend.name) if differs else nullcontext():
+    try:
+        told = _judged(case, backend, certificate, outcome, seed)
+    except KeyError as error:
+        if case.dtype not in HALF:
+            raise
+        # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
+        return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
+    with _conventions(case, backend):
+        return tuple(_settled(v, case, backend, told.certificate, outcome, seed) for v in told.verdicts)
+
+
+def _judged(case: Case, backend: Engine, certificate: Certificate, outcome: Outcome, seed: int) -> Seen:
+    """Judge an outcome under the conventions of its backend, and where rounding may tip decisions, one way at a time."""
+    differs = _differs(case, backend)
+    with _conventions(case, backend):
         meant = replace(case, program=as_in(backend.name, case.program)) if differs else case
         if differs and certificate.status in ("kink", "tie", "undecided", "unbounded"):
             certificate = certify(meant, seed=seed)
         steps = None if differs or certificate.steps is None else certificate.steps.steps()
-        try:
-            bound = None if certificate.status == "undecided" else enclose_backend(meant, backend.name, steps=steps)
-        except KeyError as error:
-            if case.dtype not in HALF:
-                raise
-            # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
-            return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
+        bound = None if certificate.status == "undecided" else enclose_backend(meant, backend.name, steps=steps)
         convention = _follows(backend, meant.program)
         verdicts = judge(case, outcome, certificate, bound, convention=convention)
         find = functools.partial(nearest_bound, meant, backend.name)
         verdicts = judge_choices(case, outcome, certificate, verdicts, find, convention=convention)
-        return tuple(_settled(v, case, backend, certificate, outcome, seed) for v in verdicts)
+    return Seen(case, outcome, certificate, bound, verdicts)
+
+
+def _differs(case: Case, backend: Engine) -> bool:
+    return not (_departures(backend) | _declared(backend)).isdisjoint(i.op for i in case.program.instrs)
+
+
+def _conventions(case: Case, backend: Engine) -> AbstractContextManager[None]:
+    return following(backend.name) if _differs(case, backend) else nullcontext()
 
 
 def _lacks(outcome: Outcome, case: Case, backend: Engine) -> str:
@@ -164,9 +189,49 @@ def _settled(
     truth = certify(other, seed=seed)
     gaps = [_gap(verdict, c, o) for c, o in ((certificate, outcome), (truth, backend.prepare(other)()))]
     settled = settle(verdict, *gaps, wide=case.dtype == "float64")
+    if settled.aspect == "accuracy" and verdict.claim == "vjp" and case.dtype != "float64":
+        if _wrong_here_alone(verdict, case, backend, seed):
+            return replace(verdict, reason=f"in {case.dtype} alone: {verdict.reason}")
     if settled.aspect == "accuracy" and settled.error_over_bound < 8:
         settled = replace(settled, owner="bound")  # the declared error of a kernel may be too small
     return settled
+
+
+def _wrong_here_alone(verdict: Verdict, case: Case, backend: Engine, seed: int) -> bool:
+    """Tell whether the rule is wrong in the dtype of the case alone, from what it does at points beside this one."""
+    return is_wrong_in_one_precision(verdict, case.dtype, _beside(case, backend, seed))
+
+
+def _beside(case: Case, backend: Engine, seed: int) -> Iterator[tuple[Seen, Seen, tuple[Array, ...]]]:
+    """Yield what the backend makes of points beside a case, in its dtype and in float64, and all numbers on the way."""
+    rng = np.random.default_rng(seed)
+    wide = twin(case)
+    given = [k for k, ct in enumerate(wide.cotangents) if ct is not None]
+    n = len(case.program.inputs) + len(case.program.instrs)
+    for _ in range(STEADY_POINTS + 2):
+        # Numbers with all digits of float64: with fewer, what loses digits there may happen to be exact.
+        primals = nearby(wide.primals, wide.requires_grad, rng, 2.0**-5)
+        cotangents = list(wide.cotangents)
+        moved = nearby([cotangents[k] for k in given], [True] * len(given), rng, 2.0**-5)  # type: ignore[misc]  # none is None
+        for k, ct in zip(given, moved, strict=True):
+            cotangents[k] = ct
+        beside = replace(wide, primals=primals, cotangents=tuple(cotangents))
+        everything = replace(beside, program=replace(case.program, outputs=tuple(range(n))), cotangents=(None,) * n)
+        on_the_way = get("reference").value_thunk(everything)()
+        if on_the_way.failure is None:
+            low, high = (
+                _judged(c, backend, certify(c, seed=seed), backend.prepare(c)(), seed)
+                for c in (_narrowed(beside, case.dtype), beside)
+            )
+            yield low, high, (*beside.primals, *(ct for ct in cotangents if ct is not None), *on_the_way.values)
+
+
+def _narrowed(case: Case, dtype: str) -> Case:
+    def narrow(x: Array | None) -> Array | None:
+        return x if x is None or x.dtype.kind != "f" else to_dtype(x, dtype)
+
+    primals = tuple(np.asarray(narrow(x)) for x in case.primals)
+    return replace(case, primals=primals, cotangents=tuple(narrow(ct) for ct in case.cotangents), dtype=dtype)
 
 
 def twin(case: Case) -> Case:

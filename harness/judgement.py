@@ -12,7 +12,7 @@ is right but digits are lost: the gap shrinks when the precision rises.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ __all__ = [
     "ADBENCH_TOLERANCE",
     "Element",
     "Kind",
+    "Seen",
     "Verdict",
     "adbench_distance",
     "agree_exactly",
@@ -34,6 +35,7 @@ __all__ = [
     "is_steady",
     "is_symmetric",
     "is_worth_telling",
+    "is_wrong_in_one_precision",
     "judge",
     "judge_against_estimates",
     "judge_between",
@@ -676,6 +678,72 @@ def is_steady(gots: NDArray[Any], trues: NDArray[Any], rooms: NDArray[Any], dtyp
         aside = bool(np.all(one > 0) or np.all(one < 0))
         far = bool(usable[:, k].all() and np.all(size > np.maximum(ROUNDED * unit * largest, STEADY * rooms[:, k])))
     return aside and far and bool(size.max() <= 4 * size.min())
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A case, what a backend made of it, and what came of judging that.
+
+    Attributes:
+        certificate, bound: what it was judged by; bound is None if nothing is known of the truth.
+        verdicts: on the value and on the vjp.
+    """
+
+    case: Case
+    outcome: Outcome
+    certificate: Any
+    bound: Any
+    verdicts: tuple[Verdict, Verdict]
+
+
+def is_wrong_in_one_precision(
+    verdict: Verdict, dtype: str, beside: Iterable[tuple[Seen, Seen, tuple[Array, ...]]]
+) -> bool:
+    """Tell whether a gradient that is outside its bound in a narrow dtype, and right in float64, has a wrong rule there.
+
+    Where digits are lost they are lost in float64, too, in proportion: the bounds shrink as the errors do. And they are
+    lost erratically. So a rule is wrong in the narrow dtype alone if, at points around, all gradients in float64 lie
+    inside their bounds, and those in the narrow dtype are off in one way (`is_steady`) though all values are right. Where
+    numbers come near the ends of a range, which float64 has not, nothing is said.
+
+    Args:
+        verdict: a disagreement with its worst element.
+        dtype: the narrow dtype.
+        beside: the case at points around, in the narrow dtype and in float64, each with all numbers on the way forward.
+            No more of them are asked for once it is decided.
+    """
+    if verdict.worst is None:
+        return False
+    k = verdict.worst.array
+    rows: list[tuple[Array, Array, Array]] = []
+    largest = 1.0  # a kernel may add and subtract a number of this size
+    for low, high, on_the_way in beside:
+        if not (_is_plain(low, on_the_way) and _is_plain(high, on_the_way)):
+            continue
+        kinds = [v.kind for v in (*high.verdicts, low.verdicts[0])]
+        if "disagree" in kinds:
+            return False
+        if kinds != ["agree"] * 3:
+            continue
+        got, true, room = low.outcome.grads[k], low.certificate.grads[k], low.bound.grads[k]
+        if got is None or true is None or room is None:
+            return False
+        rows.append((got.ravel(), true.midpoints().ravel(), (room.radii() + true.radii()).ravel()))
+        for x in (*on_the_way, *(g for g in low.outcome.grads if g is not None)):
+            largest = max(largest, float(np.abs(x).max(initial=0.0))) if x.dtype.kind == "f" else largest
+    if not rows:
+        return False
+    gots, trues, rooms = (np.array(side, dtype=np.float64) for side in zip(*rows, strict=True))
+    return is_steady(gots, trues, rooms, dtype, largest)
+
+
+def _is_plain(seen: Seen, on_the_way: Sequence[Array]) -> bool:
+    """Whether there is one truth, and every number on the way lies well inside the range of the dtype."""
+    if seen.certificate.status == "refuted" or seen.bound is None or seen.outcome.failure is not None:
+        return False
+    if seen.bound.undecided or seen.bound.left_range or seen.bound.others:
+        return False
+    return not _is_extreme(seen.case, (*seen.outcome.values, *on_the_way), seen.certificate.grads)
 
 
 STEADY = 2.0**4
