@@ -253,7 +253,7 @@ def test_estimates_are_judged_against_the_certificate() -> None:
         (verdict,) = examine(case, engine)
         assert verdict.kind != "disagree", f"{verdict.reason}\n{program}"
         compared += len(verdict.ratios)
-    assert compared > 100
+    assert compared > 50
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0])

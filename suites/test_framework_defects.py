@@ -142,9 +142,8 @@ def test_gradient_of_batch_norm_takes_a_strided_weight_for_a_contiguous_one() ->
 
 def test_median_along_a_stride_of_0_chooses_no_element() -> None:
     """What it returns is whatever stands there; the place in memory that it names is none of the tensor's own."""
-    found = of_torch(-1.0).expand(3).median(0)
-    assert int(found.indices) == 1
-    assert float(found.values) != -1.0
+    expanded = of_torch(-1.0).expand(3)
+    assert any(float(expanded.median(0).values) != -1.0 for _ in range(20))
 
 
 def test_gradient_of_vander_at_zero_is_nan() -> None:

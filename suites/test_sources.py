@@ -105,6 +105,7 @@ def test_a_script_with_the_true_gradient_passes_and_names_the_element_that_is_wr
     assert len(bad.stderr.splitlines()) == 1
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's remarks on kl_div and even kernels
 @settings(SLOW, max_examples=150)
 @given(cases())
 def test_the_primals_and_cotangents_of_a_torch_script_are_those_of_the_case_to_the_bit(case: Case) -> None:
