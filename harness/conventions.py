@@ -1,15 +1,15 @@
-"""What other frameworks return at kinks, as rules: the chain rule under a framework's own conventions is a claim like any.
+"""What frameworks return at kinks, as rules: the chain rule under a framework's own conventions is a claim like any.
 
 `following("jax")` swaps the reference's rules for JAX's inside a block, so that a certificate or bound made there holds
 what JAX promises where PyTorch promises something else. Away from kinks both are the same function; some are there
-because JAX's formula for it rounds otherwise, which the bound must know.
+because JAX's formula for it rounds otherwise, which the bound must know. All of PyTorch's are there for that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,17 +28,19 @@ from reference_impl.ops.elementwise import (
     lt,
     maximum,
     pow_,
+    sigmoid,
     sign,
     square,
     where,
     zeros_like,
 )
-from reference_impl.ops.reductions import count, mean, restore, sum_
+from reference_impl.ops.reductions import count, mean, product_of_others, restore, sum_
 from reference_impl.ops.rounding import copysign
+from reference_impl.ops.scans import cumprod_vjp, from_the_end
 from reference_impl.ops.special import i0e, i1e, scaled
 from reference_impl.primitives import replaced_rules
 
-__all__ = ["RULES", "as_in", "following"]
+__all__ = ["RULES", "as_in", "declared_ops", "following"]
 
 
 def _jax_abs(ct: Any, x: Any) -> Any:
@@ -143,6 +145,31 @@ def _jax_std(ct: Any, x: Any, y: Any, dim: Any, correction: float, keepdim: bool
     return (ct / (y * 2)) * slope
 
 
+def _by_exponential(ct: Any, x: Any, y: Any) -> Any:
+    """The rule of log_ndtr as density over probability, in logarithms that cancel: x^2 u is the relative error."""
+    return ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)")
+
+
+def _torch_logsigmoid_in_loss(ct: Any, x: Any) -> Any:
+    """The rule that makes (1 - target) ct minus it the gradient (sigmoid(x) - target) ct, whose terms cancel at large x."""
+    return ct * (1 - sigmoid(x))
+
+
+def _torch_cumprod(ct: Any, x: Any, y: Any, dim: int) -> Any:
+    """The rule that divides by every factor that is not 0 what was multiplied with it, and may have underflowed."""
+    if not x.ndim or x.shape[dim] == 1:
+        return ct
+    zero = eq(x, 0.0)
+    return where(zero, cumprod_vjp(ct, x, y, dim), from_the_end(ct * y, dim % x.ndim) / where(zero, 1.0, x))
+
+
+def _torch_factors(ct: Any, x: Any, y: Any, dim: int, keepdim: bool) -> Any:
+    """The rule of a product that is divided by each factor, unless that is 0, after it was multiplied by the cotangent."""
+    ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
+    zero = eq(x, 0.0)
+    return where(zero, ct * product_of_others(x, dim), ct * y / where(zero, 1.0, x))
+
+
 Rule = Callable[..., Any]
 
 RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
@@ -170,11 +197,27 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "i1": _jax_i1,
         "fmax": (lambda ct, a, b: where(gt(a, b), ct, 0.0), lambda ct, a, b: where(gt(a, b), 0.0, ct)),
         "fmin": (lambda ct, a, b: where(lt(a, b), ct, 0.0), lambda ct, a, b: where(lt(a, b), 0.0, ct)),
-        "log_ndtr": lambda ct, x, y: ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)"),
+        "log_ndtr": _by_exponential,
         "xlogy": (lambda ct, b: ct * log(b), lambda ct, a, b: ct * a / b),
         "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
     },
+    "torch": {
+        # A product underflows before it is divided, or the denominator of a half leaves the range.
+        "hypot": (lambda ct, a, y: ct * a / y, lambda ct, b, y: ct * b / y),
+        "log2": lambda ct, x: ct / scaled(x, by="log 2"),
+        "log10": lambda ct, x: ct / scaled(x, by="log 10"),
+        "log_ndtr": _by_exponential,
+        "cumprod": _torch_cumprod,
+    },
 }
+
+_INSIDE: Mapping[str, Mapping[str, Mapping[str, Rule]]] = {
+    "torch": {
+        "binary_cross_entropy_with_logits": {"logsigmoid": _torch_logsigmoid_in_loss},
+        "scatter_reduce": {"prod": _torch_factors},
+    }
+}
+"""framework -> op of several primitives -> the rules of some of these that make its gradient as that framework has it."""
 
 
 _SAME_AS: Mapping[str, Mapping[str, str]] = {"jax": {"max": "amax", "min": "amin"}}  # whose ties share the gradient
@@ -193,10 +236,25 @@ def as_in(backend: str, program: Program) -> Program:
     return replace(program, instrs=tuple(replace(i, op=others.get(i.op, i.op)) for i in program.instrs))
 
 
+def declared_ops(backend: str) -> frozenset[str]:
+    """Return the ops for which a backend's framework has rules of its own."""
+    framework = backend.partition("-")[0]
+    return frozenset((*RULES.get(framework, {}), *_INSIDE.get(framework, {})))
+
+
 @contextlib.contextmanager
-def following(backend: str) -> Iterator[None]:
-    """Use the conventions of a backend's framework inside the block; of PyTorch's where it has no rules of its own."""
+def following(backend: str, ops: Collection[str] = ()) -> Iterator[None]:
+    """Use the conventions of a backend's framework inside the block; of PyTorch's where it has no rules of its own.
+
+    Args:
+        backend: its name.
+        ops: those of the program that is run. Rules that a primitive has only as a part of one of them hold for the whole
+            program.
+    """
+    framework = backend.partition("-")[0]
+    inside = _INSIDE.get(framework, {})
     with contextlib.ExitStack() as stack:
-        for name, rule in RULES.get(backend.partition("-")[0], {}).items():
-            stack.enter_context(replaced_rules(name, rule if isinstance(rule, tuple) else (rule,)))
+        for rules in (RULES.get(framework, {}), *(inside[op] for op in inside if op in ops)):
+            for name, rule in rules.items():
+                stack.enter_context(replaced_rules(name, rule if isinstance(rule, tuple) else (rule,)))
         yield

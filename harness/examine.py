@@ -18,7 +18,7 @@ import numpy as np
 from harness.backends import Engine, get
 from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
-from harness.conventions import RULES, as_in, following
+from harness.conventions import as_in, declared_ops, following
 from harness.floats import HALF, to_dtype
 from harness.gradient_points import nearby
 from harness.judgement import (
@@ -99,11 +99,12 @@ def _judged(case: Case, backend: Engine, certificate: Certificate, outcome: Outc
 
 
 def _differs(case: Case, backend: Engine) -> bool:
-    return not (_departures(backend) | _declared(backend)).isdisjoint(i.op for i in case.program.instrs)
+    return not (_departures(backend) | declared_ops(backend.name)).isdisjoint(i.op for i in case.program.instrs)
 
 
 def _conventions(case: Case, backend: Engine) -> AbstractContextManager[None]:
-    return following(backend.name) if _differs(case, backend) else nullcontext()
+    ops = {i.op for i in case.program.instrs}
+    return following(backend.name, ops) if _differs(case, backend) else nullcontext()
 
 
 def _lacks(outcome: Outcome, case: Case, backend: Engine) -> str:
@@ -168,12 +169,7 @@ _known_departures: dict[str, tuple[Mapping[str, str], frozenset[str]]] = {}  # n
 
 def _follows(backend: Engine, program: Program) -> bool:
     """Tell whether the truth was made with the conventions that the backend has for all ops of the program."""
-    return not (_departures(backend) - _declared(backend)) & {instr.op for instr in program.instrs}
-
-
-def _declared(backend: Engine) -> frozenset[str]:
-    """Return the ops for which the backend has rules of its own."""
-    return frozenset(RULES.get(backend.name.partition("-")[0], {}))
+    return not (_departures(backend) - declared_ops(backend.name)) & {instr.op for instr in program.instrs}
 
 
 def _settled(
@@ -264,7 +260,14 @@ def _gap(verdict: Verdict, certificate: Certificate, outcome: Outcome) -> float:
 
 def expected(case: Case, backend: str, certificate: Certificate) -> list[tuple[Any, Any] | None]:
     """Return the true gradients and how far right ones may lie from them, as `to_source` takes them."""
-    bound = enclose_backend(case, backend)
+    ops = {i.op for i in case.program.instrs}
+    if declared_ops(backend) & ops:
+        with following(backend, ops):
+            case = replace(case, program=as_in(backend, case.program))
+            bound = enclose_backend(case, backend)
+            certificate = certificate if certificate.status == "certified" else certify(case)
+    else:
+        bound = enclose_backend(case, backend)
     result: list[tuple[Any, Any] | None] = []
     for true, allowed, x in zip(
         certificate.grads,

@@ -432,6 +432,8 @@ def _shrunk(made: Draw, case: Case, verdict: Verdict, engine: Engine, seed: int,
 def _shown_by(
     program: Program, case: Case, verdict: Verdict, engine: Engine, seed: int, k: int
 ) -> tuple[Case, Verdict] | None:
+    if engine.supports(program) is not None:
+        return None  # Hypothesis tries other ops, too
     kind = "edge" if edges_of(case) else "random"
     for point_seed, primal, cotangent in _points_like(case, seed * 131 + k + 1):
         candidate = point(

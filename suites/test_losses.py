@@ -69,6 +69,7 @@ LOSSES: list[tuple[str, list[Any], dict[str, Any]]] = [
     ("binary_cross_entropy_with_logits", [X, chance(3, 4)], {"pos_weight": "classes", "reduction": "sum"}),
     ("kl_div", [X, chance(3, 4)], {"reduction": "batchmean"}),
     ("kl_div", [X, Y], {"reduction": "sum", "log_target": True}),
+    ("kl_div", [X[0], np.array([0.0, 0.5, 0.25, 0.0])], {"reduction": "sum"}),
     ("poisson_nll_loss", [X, np.abs(Y) * 3], {"full": True}),
     ("poisson_nll_loss", [np.abs(X), np.abs(Y)], {"log_input": False}),
     ("gaussian_nll_loss", [X, Y, np.abs(drawn(3, 4))], {"full": True}),

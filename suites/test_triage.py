@@ -139,3 +139,25 @@ def test_what_was_shrunk_once_is_recognised_in_other_programs(monkeypatch: pytes
         (dtype, claim, "mul") for dtype in ("float64", "float32") for claim in ("value", "vjp")
     }
     assert len(searches) == 1
+
+
+class LacksSin(RefusesMul):
+    """One that moreover has no sine, and fails on a program that it does not support."""
+
+    def supports(self, program: Program) -> str | None:
+        return "no sin" if any(instr.op == "sin" for instr in program.instrs) else None
+
+    def prepare(self, case: Case) -> Thunk:
+        if self.supports(case.program) is not None:
+            raise ValueError("the table has no op sin")
+        return super().prepare(case)
+
+    value_thunk = prepare
+
+
+def test_shrinking_to_an_op_that_a_backend_lacks_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "get", lambda name: LacksSin())
+    result = run_verify(backends_=("reference",), dtypes=("float64",), ops=("mul", "sin"), max_programs=12, seed=2)
+    assert result.failure is None
+    assert {r.bucket.split(": ")[1] for r in result.rows if r.verdict == "disagree"} == {"mul"}
+    assert any(r.verdict == "unsupported" for r in result.rows)

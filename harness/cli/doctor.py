@@ -13,9 +13,9 @@ __all__ = ["doctor"]
 
 
 def _measured_op_names() -> Collection[str]:
-    from harness.oracles.kernel_errors import ADDING, EXACT
+    from harness.oracles.kernel_errors import ADDING, CONVOLUTIONS, EXACT
 
-    return (*EXACT, *ADDING)
+    return (*EXACT, *ADDING, *CONVOLUTIONS)
 
 
 @click.command()

@@ -162,7 +162,7 @@ def _rounds_alike(one: str, other: str, dtype: str, name: str) -> bool:
     if errors.eta(one, dtype) != errors.eta(other, dtype):
         return False
     if name in _FORMULAE and name not in _WITH_KERNELS:
-        return True
+        return errors.lookup(one, dtype, name).eta == errors.lookup(other, dtype, name).eta
     asked = ("exp", "log", "pow") if name in _FORMULAE else (name, "digamma") if name == "polygamma" else (name,)
     return all(errors.lookup(one, dtype, op) == errors.lookup(other, dtype, op) for op in asked)
 
@@ -264,6 +264,10 @@ def _marked_widener(
             known = elementwise[name] = declared(name)
         return known
 
+    @functools.cache
+    def underflow_of(name: str) -> arb:
+        return arb(0, errors.lookup(backend, dtype, name).eta)
+
     def cell_by_cell(name: str, args: tuple[Any, ...], result: BallArray) -> list[arb]:
         """The usual case without what NumPy takes to call a loop, which is as long as a loop over a few cells."""
         cells = result.cells.ravel().tolist()
@@ -285,7 +289,9 @@ def _marked_widener(
         cells = result.cells
         if formula is not None:
             spread = formula(args, params, result, u, lambda op: errors.lookup(backend, dtype, op).k)
-            cells = as_cells(np.add(np.add(cells, spread), eta))
+            cells = as_cells(np.add(np.add(cells, spread), underflow_of(name)))
+            if (own := errors.lookup(backend, dtype, name).eta) > errors.eta(backend, dtype):
+                cells = as_cells(np.add(cells, _of_flushed_factors(name, args, params, own)))
             inside = _WITHIN.get(name)
             if inside is not None:
                 cells = as_cells(np.add(cells, inside(args, params, largest, errors.eta(backend, dtype))))
@@ -464,6 +470,14 @@ def _contraction(name: str) -> Rounding:
         return np.multiply(ENCLOSURES[name](a, b, **params).cells, arb(0, gamma(n + 1, u)))
 
     return formula
+
+
+def _of_flushed_factors(name: str, args: tuple[Any, ...], params: Mapping[str, Any], tiny: float) -> Any:
+    """What a contraction loses that takes factors below `tiny` for 0."""
+    a, b = _magnitude(args[0]), _magnitude(args[1])
+    least = [x.like(filled(x.shape, [arb(tiny)] * x.size)) for x in (a, b)]
+    parts = ENCLOSURES[name](least[0], b, **params).cells, ENCLOSURES[name](a, least[1], **params).cells
+    return np.multiply(np.add(*parts), arb(0, 1))
 
 
 def _relative(extra: int) -> Rounding:

@@ -38,6 +38,7 @@ from harness.programs import Instr, Param, Program, Scalar, Spec
 __all__ = [
     "ADDING",
     "BACKENDS",
+    "CONVOLUTIONS",
     "DTYPES",
     "EXACT",
     "SCALES",
@@ -59,8 +60,9 @@ MARGIN = 2.0  # declared = ceil(MARGIN * measured), at least 1
 CROSSES_ZERO = frozenset({"logaddexp", "logaddexp2", "digamma", "lgamma"})
 # A factor of the result leaves the normal range while the result, this many times larger, is in it still.
 UNDERFLOWS_EARLY = {"silu": 2.0**10, "mish": 2.0**10, "asin": 2.0, "remainder": 4.0}
-# IEEE 754 rounds these correctly. Of any other kernel a largest error of 1 was merely not exceeded at the points drawn.
-IEEE_OPS = frozenset({"add", "sub", "mul", "div", "sqrt", "square", "reciprocal"})
+# Rounded correctly, as IEEE 754 has it. Of any other kernel a largest error of 1 was merely not exceeded at the points drawn:
+# even of the root, which vector libraries round otherwise (PyTorch's in float64 errs by 1.03 at one of a hundred points).
+IEEE_OPS = frozenset({"add", "sub", "mul", "div", "square", "reciprocal"})
 
 Exact = Callable[..., Any]
 
@@ -79,6 +81,11 @@ def _sigmoid(x: Any) -> Any:
 def _logaddexp(a: Any, b: Any) -> Any:
     high, low = (a, b) if a > b else (b, a)
     return high + (low - high).exp().log1p()
+
+
+def _logaddexp2(a: Any, b: Any) -> Any:
+    """As its enclosure; of equal numbers exactly, which is 0 of -1 and -1."""
+    return a + 1 if a.is_exact() and a == b else transcendental.PAIRS_ON_BALLS["logaddexp2"](a, b)
 
 
 def _pow(a: Any, b: Any) -> Any:
@@ -170,6 +177,8 @@ for _with_pairs in (special, transcendental, rounding):
     for _op, _cell in _with_pairs.PAIRS_ON_BALLS.items():
         EXACT[_op] = (_decided(_cell), tuple(_slope_of(_with_pairs.PAIRS_ON_SERIES[_op], i) for i in (0, 1)))
 
+EXACT["logaddexp2"] = (_logaddexp2, EXACT["logaddexp2"][1])
+
 # The parameters with which an op is measured; those of the others have no influence, or they have none.
 PARAMS: dict[str, tuple[dict[str, Param], ...]] = {
     "leaky_relu": ({}, {"negative_slope": 0.3}),
@@ -260,11 +269,24 @@ def _points(op: str, dtype: str, count: int) -> Iterator[tuple[tuple[int | Scala
 
 
 def _clean(x: NDArray[np.float64], dtype: str) -> Any:
-    """To the dtype, without infinities and subnormal numbers: those have facts of their own."""
+    """To the dtype, without infinities, and but for halves without subnormal numbers: those have facts of their own."""
+    least = about(dtype).smallest_subnormal if dtype in HALF else about(dtype).tiny
     with np.errstate(all="ignore"):
         y = to_dtype(x, dtype)
-    good: NDArray[np.bool_] = np.isfinite(y) & ((np.abs(y) >= about(dtype).tiny) | (y == 0))
+    good: NDArray[np.bool_] = np.isfinite(y) & ((np.abs(y) >= least) | (y == 0))
     return y[good]
+
+
+def _without_subnormals(probe: Probe, dtype: str) -> Probe:
+    """The same probe for a backend that takes subnormal numbers for 0."""
+    sizes = np.abs(np.stack(probe.points))
+    good = np.flatnonzero(((sizes >= about(dtype).tiny) | (sizes == 0)).all(axis=0))
+    return replace(
+        probe,
+        points=tuple(x[good] for x in probe.points),
+        value=tuple(probe.value[i] for i in good),
+        slopes=tuple(tuple(rates[i] for i in good) for rates in probe.slopes),
+    )
 
 
 def _spread(rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
@@ -315,10 +337,19 @@ def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[
         else rng.uniform(-1, 1, n),
         np.array([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, float(info.max), -float(info.max), float(info.tiny)]),
     ]
+    if dtype in HALF:
+        steps = float(info.tiny) / float(info.smallest_subnormal)
+        parts.append(
+            float(info.smallest_subnormal) * np.round(steps ** rng.uniform(0, 1, 60)) * rng.choice([-1.0, 1.0], 60)
+        )
     points = np.concatenate(parts)
     if op == "polygamma":
         points = points[np.abs(points) < 1e6]
     return np.abs(points) if op in _POSITIVE else points
+
+
+# op -> the base of its powers, and minus the number that is 0 with itself
+_ZERO_CURVES = {"logaddexp": (math.e, math.log(2.0)), "logaddexp2": (2.0, 1.0)}
 
 
 def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[Array, Array]:
@@ -337,6 +368,11 @@ def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[A
     else:
         a = np.concatenate([one, wide, one, near])
         b = np.concatenate([two, other, one * (1 + near) if op != "logaddexp" else -one * (1 + near), near * 0 + two])
+        if op in _ZERO_CURVES:
+            base, half = _ZERO_CURVES[op]
+            ahead = np.concatenate([-np.abs(one) - half, [-half]])
+            beside = np.log1p(-(base**ahead)) / math.log(base)  # the logarithm of the sum is 0
+            a, b = np.concatenate([a, ahead, beside]), np.concatenate([b, beside, ahead])
     with np.errstate(all="ignore"):
         a, b = to_dtype(a, dtype), to_dtype(b, dtype)
     a, b = a + 0.0, b + 0.0  # balls do not know the sign of -0
@@ -383,8 +419,9 @@ def _compare(
         error = float(gap.upper())
         if gap.is_zero():
             continue
-        if e.is_zero():
+        if e.is_zero() and error >= tiny:
             worst.at_zero = max(worst.at_zero, error)
+            continue
         if size < tiny * early:
             worst.underflow = max(worst.underflow, float((gap / least).upper()))
             continue
@@ -438,7 +475,7 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
         backend: name of an installed backend.
         dtype: one of `harness.floats.DTYPES`.
         count: points an op, about.
-        ops: names in `EXACT` and `ADDING`; by default all.
+        ops: names in `EXACT`, `ADDING` and `CONVOLUTIONS`; by default all.
 
     Returns:
         A mapping with "version", "flushes_subnormals" (results below the smallest normal number become 0, and so do
@@ -449,10 +486,10 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
     """
     engine = backends.get(backend)
     grouped: dict[str, list[Probe]] = {}
+    flushes = _flushes(engine, dtype)
     for probe in probes(dtype, count, None if ops is None else frozenset(ops)):
         if engine.supports(_case(probe, probe.points, dtype).program) is None:
-            grouped.setdefault(probe.op, []).append(probe)
-    flushes = _flushes(engine, dtype)
+            grouped.setdefault(probe.op, []).append(_without_subnormals(probe, dtype) if flushes else probe)
     before, ctx.prec = ctx.prec, BITS
     try:
         entries = {}
@@ -468,6 +505,14 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
     adding = measure_adding(engine, dtype, ops)
     for entry in adding.values():
         entry["eta"] = about(dtype).tiny if flushes else about(dtype).smallest_subnormal
+    if not flushes and (ops is None or not CONVOLUTIONS.isdisjoint(ops)) and _convolution_flushes(engine, dtype):
+        for op in sorted(CONVOLUTIONS):
+            adding[op] = {
+                "k": 1.0,
+                "kind": KINDS[op],
+                "eta": about(dtype).tiny,
+                "measured": {"flushes_subnormals": True},
+            }
     return {"version": engine.version, "flushes_subnormals": flushes, "ops": entries | adding}
 
 
@@ -477,6 +522,20 @@ def _flushes(engine: Engine, dtype: str) -> bool:
     program = Program((Spec((3,)),), (Instr("mul", (0, Scalar(2.0**10 if dtype == "float16" else 2.0**60))),), (1,))
     outcome = engine.value_thunk(Case(program, (x,), (False,), (None,), dtype))()
     return not np.any(outcome.values[0])
+
+
+def _convolution_flushes(engine: Engine, dtype: str) -> bool:
+    """Whether a quarter of the smallest normal number comes out of a convolution, forward or backward, as 0."""
+    tiny, quarter = about(dtype).tiny, 0.25
+    program = Program((Spec((1, 1)), Spec((1, 1, 1))), (Instr("conv1d", (0, 1)),), (2,))
+    if engine.supports(program) is not None:
+        return False
+    results = []
+    for x, w, ct in ((tiny, quarter, 1.0), (tiny, 1.0, quarter), (1.0, tiny, quarter)):
+        points = to_dtype([[x]], dtype), to_dtype([[[w]]], dtype)
+        outcome = engine.prepare(Case(program, points, (True, True), (to_dtype([[ct]], dtype),), dtype))()
+        results += [*outcome.values, *outcome.grads]
+    return not all(np.all(x) for x in results)
 
 
 def _entry(engine: Engine, group: list[Probe], dtype: str, flushes: bool) -> dict[str, Any]:
@@ -548,21 +607,21 @@ def _declare(
     plain = _margin(value.k)
     if plain == 1.0 and not correct:
         plain = MARGIN
-    if value.k <= MOSTLY_RELATIVE:
-        if dtype in HALF and value.at_zero > eta:
-            # Between such coarse numbers nothing else shows that a zero of the function is missed by an absolute error.
-            return Declared(k=plain, a=MARGIN * value.at_zero / u, scale="1", eta=eta)
+    # Between the coarse numbers of a half nothing but a zero may show that it is missed by an absolute error.
+    if value.k <= MOSTLY_RELATIVE and not value.at_zero:
         return Declared(k=plain, eta=eta)
     # Of the forms that cover every point, the one that allows least at nine points of ten; in a half, whose largest and
     # smallest numbers the points hold in plenty, at five of ten.
     level = 0.5 if dtype in HALF else 0.9
-    k = MOSTLY_RELATIVE / 2
-    choices = [] if crosses_zero else [(plain, Declared(k=plain, eta=eta))]
+    k = min(plain, MOSTLY_RELATIVE / 2)
+    choices = [] if crosses_zero or value.at_zero else [(plain, Declared(k=plain, eta=eta))]
     for scale, size_of in SCALES.items():
+        if value.at_zero and scale != "1":
+            continue
         sizes = [size_of(y, largest) for _, y, largest in rows]
         used = [(e, y, s) for (e, y, _), s in zip(rows, sizes, strict=True) if s >= tiny]
-        most = max((e - k * u * y) / s / u for e, y, s in used)
-        a = MARGIN * most if dtype in HALF else _margin(most)  # a float32 computation's error is far below a half's u
+        most = max(*((e - k * u * y) / s / u for e, y, s in used), value.at_zero / u)
+        a = MARGIN * most if dtype in HALF else max(1.0, MARGIN * most)  # a float32's error is far below a half's u
         if math.isfinite(a) and not (crosses_zero and scale.endswith("|y|")):
             allowed = float(np.quantile([k + a * (s / y) for _, y, s in used], level))
             choices.append((allowed, Declared(k=k, a=a, scale=scale, eta=eta)))
@@ -662,6 +721,9 @@ ADDING: dict[str, tuple[dict[str, Any], Callable[[Sequence[Any]], tuple[list[Any
     "logsumexp": ({"dim": 0}, _logsumexp_of),
     "log_softmax": ({"dim": 0}, _log_softmax_of),
 }
+CONVOLUTIONS = frozenset({"convolution", "convolution_input", "convolution_weight"})
+"""What may flush subnormal numbers where nothing else does: PyTorch's in bfloat16."""
+
 LENGTHS = (2, 3, 5, 8, 17, 33, 100)
 
 

@@ -280,15 +280,15 @@ def binary_cross_entropy_with_logits(
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target (log(target) - input) of log-probabilities; "batchmean" is the sum over the length of the first dimension.
 
+    At a target of 0 the slope in the target is infinite; the gradient there is nan, as in PyTorch.
+
     Args:
         log_target: the target holds logarithms, too.
     """
     if log_target:
         loss = F.mul(F.exp(target), F.sub(target, input))
     else:
-        zero = F.eq(target, 0.0)
-        entropy = F.mul(target, F.log(F.where(zero, 1.0, target)))
-        loss = F.sub(entropy, F.mul(target, input))
+        loss = F.sub(F.xlogy(target, target), F.mul(target, input))
     if reduction == "batchmean":
         out: Tensor = F.div(F.sum(loss), float(input.array.shape[0]))
         return out

@@ -23,6 +23,7 @@ __all__ = [
     "mean",
     "ones_like",
     "prod",
+    "product_of_others",
     "restore",
     "softmax",
     "std",
@@ -112,7 +113,7 @@ def amin(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     return x.min(axis=dim, keepdims=keepdim)
 
 
-def _product_of_others(x: Any, dim: int | None) -> Any:
+def product_of_others(x: Any, dim: int | None) -> Any:
     """Return for each element the product of all others along `dim`, right also where some are zero.
 
     Row i of an n by n arrangement holds x with its element i replaced by 1: quadratic, and used only where x has zeros.
@@ -132,7 +133,7 @@ def _prod_vjp(ct: Any, x: Any, y: Any, dim: int | None, keepdim: bool) -> Any:
     ct = restore(ct, tuple(x.shape), dim, keepdim)
     if not x.ndim:
         return ct
-    return ct * _product_of_others(x, dim) if has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
+    return ct * product_of_others(x, dim) if has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
 
 
 def has_zero(x: Any) -> bool:

@@ -11,10 +11,11 @@ from reference_impl.ops.movement import expand, flip, reshape
 from reference_impl.ops.reductions import cumsum, has_zero, sum_
 from reference_impl.primitives import REDUCTION, primitive
 
-__all__ = ["cumprod"]
+__all__ = ["cumprod", "cumprod_vjp", "from_the_end"]
 
 
-def _from_the_end(x: Any, dim: int) -> Any:
+def from_the_end(x: Any, dim: int) -> Any:
+    """Running sums along `dim`, backwards."""
     return flip(cumsum(flip(x, dims=(dim,)), dim=dim), dims=(dim,))
 
 
@@ -28,14 +29,14 @@ def _steps(shape: tuple[int, ...], dim: int) -> tuple[tuple[int, ...], tuple[int
     )
 
 
-def _cumprod_vjp(ct: Any, x: Any, y: Any, dim: int) -> Any:
+def cumprod_vjp(ct: Any, x: Any, y: Any, dim: int) -> Any:
     """Return sum_j ct_j y_j / x_i over j >= i; where x has zeros the quotients are products without x_i."""
     shape = tuple(x.shape)
     if not shape or shape[dim] == 1:
         return ct
     dim %= len(shape)
     if not has_zero(x):
-        return _from_the_end(ct * y, dim) / x
+        return from_the_end(ct * y, dim) / x
     own, wide, square = _steps(shape, dim)
     n = shape[dim]
     without = where(np.eye(n, dtype=bool).reshape(square), 1.0, expand(reshape(x, shape=own), shape=wide))
@@ -44,7 +45,7 @@ def _cumprod_vjp(ct: Any, x: Any, y: Any, dim: int) -> Any:
     return sum_(terms, dim=dim + 1)
 
 
-@primitive(REDUCTION, vjps=[_cumprod_vjp])
+@primitive(REDUCTION, vjps=[cumprod_vjp])
 def cumprod(x: Any, *, dim: int) -> Any:
     """Running products along `dim`. The gradient is right at zeros, too, by a quadratic formula that only they need."""
     return np.cumprod(x, axis=dim) if x.ndim else np.array(x)

@@ -68,6 +68,7 @@ CONSTANTS: dict[str, float] = {
     "180/pi": 180.0 / math.pi,
     "log 2": math.log(2.0),
     "1/log 2": 1.0 / math.log(2.0),
+    "log 10": math.log(10.0),
     "1/log 10": 1.0 / math.log(10.0),
     "selu scale": 1.0507009873554805,
     "selu alpha scale": 1.0507009873554805 * 1.6732632423543772,

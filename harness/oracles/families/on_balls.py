@@ -99,6 +99,8 @@ def hull(*numbers: arb) -> arb:
 
 def between(x: arb, function: Callable[[arb], arb]) -> arb:
     """The enclosure of a monotone function from its two ends: tighter than by formula when the ball is fat."""
+    if x.is_nan():  # of an unknown number without a radius, as its ends are, FLINT's asin is -pi / 2
+        return _NAN
     return hull(function(x.lower()), function(x.upper()))
 
 

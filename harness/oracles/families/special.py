@@ -45,6 +45,7 @@ CONSTANTS: Final[Mapping[str, Callable[[], arb]]] = {
     "180/pi": lambda: 180 / arb.pi(),
     "log 2": arb.const_log2,
     "1/log 2": lambda: 1 / arb.const_log2(),
+    "log 10": lambda: arb.const_log10(),
     "1/log 10": lambda: 1 / arb.const_log10(),
     "selu scale": lambda: arb(1.0507009873554805),
     "selu alpha scale": lambda: arb(1.0507009873554805) * arb(1.6732632423543772),
