@@ -14,6 +14,7 @@ import pytest
 
 from harness import backends, doctor, environment, kernels
 from harness.backends import jax_backend, reference, torch_eager
+from harness.floats import about
 from harness.kernels import Declared, gamma, load_kernel_errors
 from harness.oracles import kernel_errors
 from reference_impl.primitives import PRIMITIVES

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_series, ctx
+from flint import arb, arb_series
 from numpy.typing import NDArray
 
 from harness import backends
@@ -29,7 +29,7 @@ from harness.backends import Engine
 from harness.cases import Array, Case
 from harness.floats import HALF, about, carrier, to_dtype
 from harness.kernels import KINDS, RUN_HALVES, SCHEMA, TABLE, Declared
-from harness.oracles.balls import Undecidable
+from harness.oracles.balls import Undecidable, precision
 from harness.oracles.families import activations, rounding, special, transcendental
 from harness.oracles.series import series_length
 from harness.points import rounded
@@ -210,9 +210,9 @@ class Probe:
 def _evaluate(f: Exact, numbers: Sequence[float], **params: Any) -> Any:
     """The ball f(numbers) with at least 100 good bits, or nan."""
     for bits in (BITS, MANY_BITS):
-        ctx.prec = bits
         try:
-            y = f(*[arb(v) for v in numbers], **params)
+            with precision(bits):
+                y = f(*[arb(v) for v in numbers], **params)
         except (ValueError, ZeroDivisionError):
             return arb.nan()
         if not y.is_nan() and (y.is_exact() or y.rel_accuracy_bits() > 100):
@@ -224,21 +224,17 @@ def _evaluate(f: Exact, numbers: Sequence[float], **params: Any) -> Any:
 def probes(dtype: str, count: int, ops: frozenset[str] | None = None) -> tuple[Probe, ...]:
     """Elementwise ops (all or some) with points for that dtype and exact results; computed once for all backends."""
     found = []
-    before = ctx.prec
-    try:
-        for op, (value, slopes) in EXACT.items():
-            if ops is not None and op not in ops:
-                continue
-            for params in PARAMS.get(op, ({},)):
-                rounded = {k: float(to_dtype(v, dtype)) if isinstance(v, float) else v for k, v in params.items()}
-                for args, points in _points(op, dtype, count // len(PARAMS.get(op, ({},)))):
-                    rows = list(zip(*[_numbers(arg, points, dtype) for arg in args], strict=True))
-                    tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
-                    exact = tuple(_evaluate(value, row, **rounded) for row in rows)
-                    rates = tuple(tuple(_evaluate(slopes[k], row, **rounded) for row in rows) for k in tensors)
-                    found.append(Probe(op, args, points, exact, rates, tuple(sorted(params.items()))))
-    finally:
-        ctx.prec = before
+    for op, (value, slopes) in EXACT.items():
+        if ops is not None and op not in ops:
+            continue
+        for params in PARAMS.get(op, ({},)):
+            rounded = {k: float(to_dtype(v, dtype)) if isinstance(v, float) else v for k, v in params.items()}
+            for args, points in _points(op, dtype, count // len(PARAMS.get(op, ({},)))):
+                rows = list(zip(*[_numbers(arg, points, dtype) for arg in args], strict=True))
+                tensors = [k for k, arg in enumerate(args) if not isinstance(arg, Scalar)]
+                exact = tuple(_evaluate(value, row, **rounded) for row in rows)
+                rates = tuple(tuple(_evaluate(slopes[k], row, **rounded) for row in rows) for k in tensors)
+                found.append(Probe(op, args, points, exact, rates, tuple(sorted(params.items()))))
     return tuple(found)
 
 
@@ -490,9 +486,8 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
     for probe in probes(dtype, count, None if ops is None else frozenset(ops)):
         if engine.supports(_case(probe, probe.points, dtype).program) is None:
             grouped.setdefault(probe.op, []).append(_without_subnormals(probe, dtype) if flushes else probe)
-    before, ctx.prec = ctx.prec, BITS
-    try:
-        entries = {}
+    entries = {}
+    with precision(BITS):
         for op, group in grouped.items():
             try:
                 entries[op] = _entry(engine, group, dtype, flushes)
@@ -500,8 +495,6 @@ def measure(backend: str, dtype: str, *, count: int = 3000, ops: Collection[str]
                 if dtype not in HALF:
                     raise
                 # A framework need not have every kernel in half precision; what is not measured is not judged.
-    finally:
-        ctx.prec = before
     adding = measure_adding(engine, dtype, ops)
     for entry in adding.values():
         entry["eta"] = about(dtype).tiny if flushes else about(dtype).smallest_subnormal
@@ -745,8 +738,7 @@ def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = Non
     spare = 2.0**20 if dtype not in HALF else 2.0**4
     u, tiny, top = info.eps / 2, info.tiny * spare, info.max / spare
     found = {}
-    before, ctx.prec = ctx.prec, BITS
-    try:
+    with precision(BITS):
         for op, (params, exact) in ADDING.items():
             if (ops is not None and op not in ops) or not _has(engine, op, params):
                 continue
@@ -765,8 +757,6 @@ def measure_adding(engine: Engine, dtype: str, ops: Collection[str] | None = Non
                         worst, at = used, len(x)
             factor = 1.0 if worst <= 1 else float(math.ceil(MARGIN * worst))
             found[op] = {"k": factor, "kind": KINDS[op], "measured": {"k": _short(worst), "n": at}}
-    finally:
-        ctx.prec = before
     return found
 
 
