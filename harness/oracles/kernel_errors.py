@@ -365,9 +365,9 @@ def _pairs(op: str, rng: np.random.Generator, dtype: str, count: int) -> tuple[A
         a = np.concatenate([one, wide, one, near])
         b = np.concatenate([two, other, one * (1 + near) if op != "logaddexp" else -one * (1 + near), near * 0 + two])
         if op in _ZERO_CURVES:
-            base, half = _ZERO_CURVES[op]
+            power_of, half = _ZERO_CURVES[op]
             ahead = np.concatenate([-np.abs(one) - half, [-half]])
-            beside = np.log1p(-(base**ahead)) / math.log(base)  # the logarithm of the sum is 0
+            beside = np.log1p(-(power_of**ahead)) / math.log(power_of)  # the logarithm of the sum is 0
             a, b = np.concatenate([a, ahead, beside]), np.concatenate([b, beside, ahead])
     with np.errstate(all="ignore"):
         a, b = to_dtype(a, dtype), to_dtype(b, dtype)
