@@ -38,14 +38,17 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     rank = xs[0].array.ndim
-    ranks = [x.array.ndim for x in xs]
-    if axis is None and type(dim) is int and -rank <= dim < rank and ranks.count(rank) == len(ranks):
-        try:
-            joined: Tensor = movement.cat(*xs, dim=dim % rank)
-        except RuntimeError:
-            _refuse_to_join(xs, xs[0].array.shape, dim % rank)
-            raise
-        return joined
+    if axis is None and type(dim) is int and -rank <= dim < rank:
+        for x in xs:
+            if x.array.ndim != rank:
+                break
+        else:
+            try:
+                joined: Tensor = movement.cat(*xs, dim=dim % rank)
+            except RuntimeError:
+                _refuse_to_join(xs, xs[0].array.shape, dim % rank)
+                raise
+            return joined
     # What is left is wrong, or has vectors of no elements.
     for i, x in enumerate(xs):
         if not x.array.ndim:

@@ -218,60 +218,86 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
         def op(x, dim=..., keepdim=...):
             if type(x) is ndarray:
                 return body(x, dim=dim, keepdim=keepdim)  # a bare array: a rule at work
-            return one(p, x, {'dim': dim, 'keepdim': keepdim})
+            if type(x) is not Tensor or type(array := x.array) is not ndarray or not (array.dtype is F8 or array.dtype is F4):
+                return apply(p, (x,), {'dim': dim, 'keepdim': keepdim})
+            if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
+                refresh(x)
+            try:
+                y = body(array, dim=dim, keepdim=keepdim)
+            except ValueError as error:
+                raise shape_error(p, [array], error) from error
+            return wrapped(p, x, array, y, {'dim': dim, 'keepdim': keepdim})
     """
-    if p.variadic:
-        return _variadic(p)
     given = ", ".join(f"{k}={k}" for k in p.params)
     params = "{" + ", ".join(f"{k!r}: {k}" for k in p.params) + "}"
-    lines = [f"def op({', '.join([*p.arg_names, *(f'{k}=defaults[{k!r}]' for k in p.params)])}):"]
+    names_of_args = [f"*{p.arg_names[0]}"] if p.variadic else p.arg_names
+    lines = [f"def op({', '.join([*names_of_args, *(f'{k}=defaults[{k!r}]' for k in p.params)])}):"]
     for k, default in p.params.items():
         if default is _REQUIRED:
             lines.append(f'    if {k} is required: raise TypeError("{p.name}() missing required argument: {k!r}")')
-    if len(p.arg_names) == 1:
+    if p.variadic:
+        lines += [
+            f"    if (arrays := of_one_float(xs)) is None: return apply(p, xs, {params})",
+            f"    try: y = body(*arrays, {given})",
+            "    except ValueError as error: raise shape_error(p, arrays, error) from error",
+            f"    return joined(p, xs, arrays, y, {params})",
+        ]
+    elif len(p.arg_names) == 1:
         (x,) = p.arg_names
         lines.append(f"    if type({x}) is ndarray: return body({x}, {given})")
-        lines.append(f"    return one(p, {x}, {params})")
+        lines += [
+            f"    if type({x}) is not Tensor or type(array := {x}.array) is not ndarray"
+            f" or not (array.dtype is F8 or array.dtype is F4): return apply(p, ({x},), {params})",
+            f"    if (view := {x}._view) is not None"
+            f" and ({x}._node is None or view.version != {x}.storage.version): refresh({x})",
+            f"    try: y = body(array, {given})",
+            "    except ValueError as error: raise shape_error(p, [array], error) from error",
+            f"    return wrapped(p, {x}, array, y, {params})",
+        ]
     else:
         lines.append(f"    return apply(p, ({', '.join(p.arg_names)},), {params})")
     names: dict[str, Any] = {"defaults": p.params, "required": _REQUIRED, "ndarray": ndarray, "body": p.body}
-    names |= {"p": p, "one": _one, "apply": _apply}
+    names |= {"p": p, "apply": _apply, "wrapped": _wrapped_view if p.view else _wrapped, "shape_error": _shape_error}
+    names |= {
+        "of_one_float": _of_one_float,
+        "joined": _joined,
+        "Tensor": Tensor,
+        "F8": _F8,
+        "F4": _F4,
+        "refresh": refresh,
+    }
     exec("\n".join(lines), names)
     op: Callable[..., Any] = names["op"]
     return op
 
 
-def _variadic(p: Primitive) -> Callable[..., Any]:
-    count = len(p.params)
+def _joined(p: Primitive, xs: tuple[Any, ...], arrays: list[Any], y: Any, params: dict[str, Any]) -> Tensor:
+    """Return the tensor of what a variadic primitive made of tensors of one float type, recorded as `apply` does it."""
+    out = tensor_of(y)
+    if mode.enabled:
+        for x in xs:
+            if x._requires_grad:
+                kinds = tuple([WANTED if x._requires_grad else CONSTANT for x in xs])
+                out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, xs, arrays, out, params)
+                out._requires_grad = True
+                break
+    return out
 
-    def op(*xs: Any, **params: Any) -> Any:
-        if len(params) < count:
-            params = {**p.params, **params}
-        if len(params) > count:
-            raise TypeError(f"{p.name}() takes tensors and {', '.join(p.params)}; got {params!r}")
-        arrays = _of_one_float(xs)
-        return _apply(p, xs, params) if arrays is None else _many(p, xs, arrays, params)
 
-    return op
-
-
-def _one(p: Primitive, x: Any, params: dict[str, Any]) -> Any:
-    """Do what `apply` does, in one pass for a tensor of a float type."""
-    if type(x) is not Tensor:
-        return _apply(p, (x,), params)
-    array = x.array
-    if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
-        return _apply(p, (x,), params)
-    if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
-        refresh(x)
-    try:
-        y = p.body(array, **params)
-    except ValueError as error:
-        raise _shape_error(p, [array], error) from error
+def _wrapped(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
+    """Return the tensor of what a primitive made of one of a float type, recorded as `apply` does it."""
     out = tensor_of(y if type(y) is ndarray else asarray(y))
-    if p.view:
-        _link_view(p, params, x, out)
     if x._requires_grad and mode.enabled and p.rules:
+        out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)
+        out._requires_grad = True
+    return out
+
+
+def _wrapped_view(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
+    """Do the same for a primitive whose result is a view, unless it had to copy."""
+    out = tensor_of(y)
+    _link_view(p, params, x, out)
+    if x._requires_grad and mode.enabled:
         out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)
         out._requires_grad = True
     return out
@@ -295,20 +321,6 @@ def _of_one_float(xs: tuple[Any, ...]) -> list[Any] | None:
             return None
         arrays.append(array)
     return arrays
-
-
-def _many(p: Primitive, xs: tuple[Any, ...], arrays: list[Any], params: dict[str, Any]) -> Tensor:
-    """Do what `apply` does, for a variadic primitive on tensors of one float type."""
-    try:
-        y = p.body(*arrays, **params)
-    except ValueError as error:
-        raise _shape_error(p, arrays, error) from error
-    out = tensor_of(y)
-    kinds = tuple([WANTED if x._requires_grad else CONSTANT for x in xs])
-    if WANTED in kinds and mode.enabled:
-        out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, xs, arrays, out, params)
-        out._requires_grad = True
-    return out
 
 
 # The two fast paths. On small arrays the interpreter is the whole cost, and nearly every op is elementwise on arrays of one
@@ -632,18 +644,19 @@ def _link_view(p: Primitive, params: dict[str, Any], x: Tensor, out: Tensor) -> 
         mine = getattr(mine, "base", None)
     if mine is None:
         return  # reshape had to copy
-    out.storage = x.storage
-    if x.storage.__class__ is not Storage:
+    storage = out.storage = x.storage
+    if storage.__class__ is not Storage:
         return  # of an inference tensor; nobody follows its history
     above = x._view
+    if above is None and mode.enabled:
+        out._view = view_of(x, ((p, params),), "", storage.version, False)
+        return
     base, path, kind = (x, (), "") if above is None else (above.base, above.path, above.kind)
     inherited = False
     if not mode.enabled:
         kind = "inference" if mode.inference else "no_grad"
         inherited = out._requires_grad = base._requires_grad
-    out._view = view_of(
-        base, None if kind or path is None else (*path, (p, params)), kind, x.storage.version, inherited
-    )
+    out._view = view_of(base, None if kind or path is None else (*path, (p, params)), kind, storage.version, inherited)
 
 
 def _needs_cast(p: Primitive, arrays: list[Any]) -> bool:

@@ -28,9 +28,10 @@ __all__ = [
 
 
 def _add_at(total: Any, ct: Any, x_shape: tuple[int, ...], index: Any) -> None:
-    place = _for_numpy(index)
+    place = index if type(index) is BasicIndex else _for_numpy(index)
     if type(place) is BasicIndex:
-        total[place] += ct
+        part = total[place]
+        part += ct
     else:  # arrays of integers, which may repeat
         np.add.at(total, place, ct)
 
@@ -56,14 +57,14 @@ def _name(node: Node) -> str:
 )
 def getitem(x: Any, *, index: Any) -> Any:
     """x[index]: a view for integers, slices, None and Ellipsis; a copy for arrays of integers or bools."""
-    return x[_for_numpy(index)]
+    return x[index if type(index) is BasicIndex else _for_numpy(index)]
 
 
 @primitive(INDEXING, vjps=[lambda ct, index: getitem(ct, index=index)])
 def getitem_adjoint(x: Any, *, shape: tuple[int, ...], index: Any) -> Any:
     """Zeros of `shape`, to which x is added at `index`."""
     out = np.zeros(shape, x.dtype)
-    place = _for_numpy(index)
+    place = index if type(index) is BasicIndex else _for_numpy(index)
     if type(place) is BasicIndex:
         out[place] = x
     else:  # arrays of integers, which may repeat

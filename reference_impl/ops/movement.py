@@ -100,11 +100,12 @@ def triu(x: Any, *, diagonal: int = 0) -> Any:
 
 
 def _piece(ct: Any, i: int, shapes: tuple[tuple[int, ...], ...], dim: int) -> Any:
-    dim %= len(shapes[i])
-    start = 0
-    for shape in shapes[:i]:
-        start += shape[dim]
-    piece = slice(start, start + shapes[i][dim])
+    shape, start = shapes[i], 0
+    dim %= len(shape)
+    if i:
+        for before in shapes[:i]:
+            start += before[dim]
+    piece = slice(start, start + shape[dim])
     if type(ct) is np.ndarray:
         return ct[piece] if not dim else ct[(*(slice(None),) * dim, piece)]
     return getitem(ct, index=BasicIndex((*(slice(None),) * dim, piece, ...)))
