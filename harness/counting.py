@@ -106,8 +106,8 @@ def _count(thunk: Thunk) -> dict[str, int]:
             tape.enter(frame)
         elif event == "c_call":
             calls += 1
-        elif event == "return" and frame.f_code in tape.makers:
-            tape.keep(frame.f_locals[tape.makers[frame.f_code]])
+        elif event == "return" and (made := tape.maker(frame.f_code)):
+            tape.keep(frame.f_locals[made])
 
     before, collects = sys.getprofile(), gc.isenabled()
     gc.disable()  # finalizers would be counted
@@ -131,10 +131,12 @@ class _Tape:
         self.makers: dict[CodeType, str] = {}  # what makes a node, and what it calls it
         self.ops: set[CodeType] = set()
         self.rules: set[CodeType] = set()
+        self.written = ""  # the name of the file of the functions that the tape writes to make nodes
         if primitives is not None and tensor is not None:
             self.makers = {tensor.Node.__init__.__code__: "self"}
             if hasattr(tensor, "node_of"):  # not in every revision that is counted
                 self.makers[tensor.node_of.__code__] = "node"
+            self.written = getattr(primitives, "WRITTEN", "")
             self.ops = _ops()
             for p in primitives.PRIMITIVES.values():
                 for rule in p.rules:
@@ -149,6 +151,10 @@ class _Tape:
             self.primitive_calls += frame.f_back is None or frame.f_back.f_code not in self.ops
         elif frame.f_code in self.rules:
             self.vjp_calls += 1
+
+    def maker(self, code: CodeType) -> str | None:
+        """Return what a function that makes a node calls it; None of any other."""
+        return "node" if code.co_filename == self.written else self.makers.get(code)
 
     def keep(self, node: Any) -> None:
         self.nodes += 1

@@ -32,7 +32,7 @@ from reference_impl.tensor import (
     Storage,
     Tensor,
     _foreign_types,
-    node_of,
+    node_numbers,
     refresh,
     tensor_of,
     view_of,
@@ -48,6 +48,7 @@ __all__ = [
     "PRIMITIVES",
     "REDUCTION",
     "WANTED",
+    "WRITTEN",
     "Primitive",
     "Rule",
     "apply",
@@ -231,10 +232,8 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
     given = ", ".join(f"{k}={k}" for k in p.params)
     params = "{" + ", ".join(f"{k!r}: {k}" for k in p.params) + "}"
     names_of_args = [f"*{p.arg_names[0]}"] if p.variadic else p.arg_names
-    lines = [f"def op({', '.join([*names_of_args, *(f'{k}=defaults[{k!r}]' for k in p.params)])}):"]
-    for k, default in p.params.items():
-        if default is _REQUIRED:
-            lines.append(f'    if {k} is required: raise TypeError("{p.name}() missing required argument: {k!r}")')
+    spelled = [k if default is _REQUIRED else f"{k}=defaults[{k!r}]" for k, default in p.params.items()]
+    lines = [f"def op({', '.join([*names_of_args, *spelled])}):"]
     if p.variadic:
         lines += [
             f"    if (arrays := of_one_float(xs)) is None: return apply(p, xs, {params})",
@@ -256,7 +255,7 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
         ]
     else:
         lines.append(f"    return apply(p, ({', '.join(p.arg_names)},), {params})")
-    names: dict[str, Any] = {"defaults": p.params, "required": _REQUIRED, "ndarray": ndarray, "body": p.body}
+    names: dict[str, Any] = {"defaults": p.params, "ndarray": ndarray, "body": p.body}
     names |= {"p": p, "apply": _apply, "wrapped": _wrapped_view if p.view else _wrapped, "shape_error": _shape_error}
     names |= {
         "of_one_float": _of_one_float,
@@ -560,13 +559,18 @@ def recorder(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     return made
 
 
+WRITTEN = "<recorder>"
+"""The name of the file that recorders are in, as a profiler shows it."""
+
+
 def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     """Write a recorder.
 
-    What goes into a node depends on nothing else, so it is written as one expression and compiled once. For ``a * b`` of
-    two tensors that require grad it reads::
+    What goes into a node depends on nothing else, so it is written out and compiled once, and does what ``Node(...)`` does
+    without the call. For ``a * b`` of two tensors that require grad it reads, in part::
 
-        node_of(p, (args[0]._node or args[0], args[1]._node or args[1]), ((arrays[1],), (arrays[0],)), versions, shapes, True)
+        node.edges = (args[0]._node or args[0], args[1]._node or args[1])
+        node.saved = ((arrays[1],), (arrays[0],))
     """
     edges: list[str] = []
     saved: list[str] = []
@@ -586,12 +590,24 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     shapes = "None"
     if p.kind == ELEMENTWISE and len(arrays) > 1:
         shapes = f"None if {' == '.join(arrays)} else ({', '.join(lengths)})"
-    # A number counts as saved, too: a node that kept one cannot run twice.
-    words = f"node_of(p, ({''.join(edges)}), ({''.join(saved)}), ({versions}), {shapes}, {bool(kept)})"
+    lines = [
+        "def record(p, args, arrays, out, params):",
+        "node = new(Node)",
+        "node.primitive = p",
+        f"node.edges = ({''.join(edges)})",
+        f"node.saved = ({''.join(saved)})",
+        f"node.versions = ({versions})",
+        f"node.shapes = {shapes}",
+        f"node.frees = {bool(kept)}",  # a number counts as saved, too: a node that kept one cannot run twice
+        "node.number = next(numbers)",
+        "node._hooks = None",
+        "return node",
+    ]
     if p.variadic:
-        shapes = "".join(f"arrays[{i}].shape, " for i in range(len(kinds)))
-        words = f"{words} if (shapes := ({shapes})) else None"
-    made: Callable[..., Node] = eval(f"lambda p, args, arrays, out, params: {words}", {"node_of": node_of})
+        lines.insert(1, f"shapes = ({''.join(f'arrays[{i}].shape, ' for i in range(len(kinds)))})")
+    names: dict[str, Any] = {"new": object.__new__, "Node": Node, "numbers": node_numbers}
+    exec(compile("\n ".join(lines), WRITTEN, "exec"), names)
+    made: Callable[..., Node] = names["record"]
     return made
 
 

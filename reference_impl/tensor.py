@@ -92,12 +92,12 @@ class View:
 
 
 _ndarray = np.ndarray
-_numbers = itertools.count()
+node_numbers = itertools.count()
 
 
 def new_number() -> int:
     """Return a number larger than that of every node made so far."""
-    return next(_numbers)
+    return next(node_numbers)
 
 
 class Node:
@@ -140,7 +140,7 @@ class Node:
         self.versions = versions
         self.shapes = shapes
         self.frees = frees
-        self.number = next(_numbers)
+        self.number = next(node_numbers)
         self._hooks: Hooks | None = None
 
     @property
@@ -265,27 +265,6 @@ class Cotangents:
 # their results, nodes and views with these.
 
 _new = object.__new__
-
-
-def node_of(
-    primitive: Primitive,
-    edges: tuple[Target | None, ...],
-    saved: tuple[tuple[Any, ...], ...] | None,
-    versions: tuple[tuple[Storage, int], ...],
-    shapes: tuple[tuple[int, ...], ...] | None,
-    frees: bool,
-) -> Node:
-    """Return what ``Node(...)`` returns."""
-    node: Node = _new(Node)
-    node.primitive = primitive
-    node.edges = edges
-    node.saved = saved
-    node.versions = versions
-    node.shapes = shapes
-    node.frees = frees
-    node.number = next(_numbers)
-    node._hooks = None
-    return node
 
 
 def view_of(base: Tensor, path: Path | None, kind: str, version: int, inherited: bool) -> View:
