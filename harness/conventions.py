@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.programs import Program
+from reference_impl.ops.activations import softplus
 from reference_impl.ops.elementwise import (
     abs_,
     clamp,
@@ -31,6 +32,7 @@ from reference_impl.ops.elementwise import (
     sigmoid,
     sign,
     square,
+    tanh,
     where,
     zeros_like,
 )
@@ -145,6 +147,20 @@ def _jax_std(ct: Any, x: Any, y: Any, dim: Any, correction: float, keepdim: bool
     return (ct / (y * 2)) * slope
 
 
+def _jax_sigmoid(x: Any) -> Any:
+    """The slope of logaddexp(x, 0), exp(x - logaddexp(x, 0)): x u is its relative error until the rounding changes nothing."""
+    return where(gt(abs_(x), 40.0), sigmoid(x), exp(x - softplus(x, beta=1.0, threshold=math.inf)))
+
+
+def _jax_softplus(ct: Any, x: Any, beta: float, threshold: float) -> Any:
+    return where(gt(x * beta, threshold), ct, ct * _jax_sigmoid(x * beta))
+
+
+def _jax_mish(ct: Any, x: Any) -> Any:
+    t = tanh(softplus(x, beta=1.0, threshold=math.inf))
+    return ct * (t + x * ((1 + t) * (1 - t) * _jax_sigmoid(x)))
+
+
 def _by_exponential(ct: Any, x: Any, y: Any) -> Any:
     """The rule of log_ndtr as density over probability, in logarithms that cancel: x^2 u is the relative error."""
     return ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)")
@@ -198,6 +214,9 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "fmax": (lambda ct, a, b: where(gt(a, b), ct, 0.0), lambda ct, a, b: where(gt(a, b), 0.0, ct)),
         "fmin": (lambda ct, a, b: where(lt(a, b), ct, 0.0), lambda ct, a, b: where(lt(a, b), 0.0, ct)),
         "log_ndtr": _by_exponential,
+        "logsigmoid": lambda ct, x: ct * _jax_sigmoid(-x),
+        "softplus": _jax_softplus,
+        "mish": _jax_mish,
         "xlogy": (lambda ct, b: ct * log(b), lambda ct, a, b: ct * a / b),
         "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
     },

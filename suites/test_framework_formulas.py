@@ -15,8 +15,8 @@ from harness.floats import carrier
 from harness.oracles.certificate import certify
 from harness.programs import Instr, Param, Program, Spec
 
-if backends.available()["torch"] is not None:
-    pytest.skip("PyTorch is not installed", allow_module_level=True)
+NEEDS_TORCH = pytest.mark.skipif(backends.available()["torch"] is not None, reason="PyTorch is not installed")
+NEEDS_JAX = pytest.mark.skipif(backends.available()["jax"] is not None, reason="JAX is not installed")
 
 PLACES = (((0,),) * 2,) * 2
 
@@ -53,17 +53,37 @@ CASES = {
 }
 
 
+JAX_CASES = {
+    "logsigmoid": case_of("logsigmoid", "float64", [2.0, 1.0], [-33.23655214182057, 4.0]),
+    "mish": case_of("mish", "float64", [3.0, -1.0], [-26.490653560733712, 1.0]),
+    "softplus": case_of("softplus", "float64", [2.0, 1.0], [-33.3, 25.7], beta=1.0, threshold=1000.0),
+}
+
+
+@NEEDS_TORCH
 @pytest.mark.parametrize("name", CASES)
 def test_digits_that_the_formula_loses_are_no_disagreement(name: str) -> None:
     assert [v.kind for v in examine.examine(CASES[name], backends.get("torch"))] == ["agree", "agree"]
 
 
+@NEEDS_TORCH
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"log2", "conv1d"}))
 def test_without_the_formula_they_would_be_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examine, "declared_ops", lambda backend: frozenset[str]())
     assert examine.examine(CASES[name], backends.get("torch"))[1].kind == "disagree"
 
 
+@NEEDS_JAX
+@pytest.mark.parametrize("name", JAX_CASES)
+def test_digits_that_a_formula_of_jax_loses_are_no_disagreement(name: str) -> None:
+    case, engine = JAX_CASES[name], backends.get("jax")
+    assert [v.kind for v in examine.examine(case, engine)] == ["agree", "agree"]
+    right = engine.prepare(case)()
+    wrong = replace(right, grads=tuple(None if g is None else g * (1 + 2.0**-30) for g in right.grads))
+    assert examine.examine(case, engine, outcome=wrong)[1].kind == "disagree"
+
+
+@NEEDS_TORCH
 @pytest.mark.parametrize("name", CASES)
 def test_a_gradient_that_is_wrong_is_one_under_the_formula(name: str) -> None:
     case, engine = CASES[name], backends.get("torch")
@@ -72,6 +92,7 @@ def test_a_gradient_that_is_wrong_is_one_under_the_formula(name: str) -> None:
     assert examine.examine(case, engine, outcome=wrong)[1].kind == "disagree"
 
 
+@NEEDS_TORCH
 def test_the_script_of_a_disagreement_has_the_room_of_the_formula() -> None:
     case = CASES["log_ndtr"]
     got = backends.get("torch").prepare(case)().grads[0]

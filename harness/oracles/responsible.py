@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from harness.cases import Case
+from harness.conventions import as_in, following
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided, widening
 from harness.oracles.bound import BITS, sums_in_any_order, widener
 from harness.oracles.certificate import FIRST_BITS, pull_back_balls
@@ -40,9 +42,11 @@ def responsible(case: Case, backend: str, reason: str) -> str:
         return wide
 
     bits = FIRST_BITS if widen is None else BITS[case.dtype]
-    with precision(bits), undecided("union" if bounded else "raise"), widening(note):
+    meant = replace(case, program=as_in(backend, case.program))
+    conventions = following(backend, {i.op for i in case.program.instrs})
+    with conventions, precision(bits), undecided("union" if bounded else "raise"), widening(note):
         try:
-            pull_back_balls(case, backward=sums_in_any_order)
+            pull_back_balls(meant, backward=sums_in_any_order)
         except Undecidable as error:
             found.append(error.primitive)
     return found[0] if found else ""

@@ -44,3 +44,12 @@ def test_a_run_counts_every_undecided_element_once() -> None:
         counted[row.dtype] = counted.get(row.dtype, 0) + row.inconclusive_count
     assert counted["float64"] == sum(result.undecided_by.values()) > 0
     assert {op for _, _, _, op in result.undecided_by} <= {"rsqrt", "div", "acosh", "mul"}
+
+
+def test_a_kernel_that_a_framework_has_not_is_not_asked_for() -> None:
+    """JAX has no erfcx in float32, and its rule of log_ndtr uses none: an overflow there has its primitive all the same."""
+    program = Program((Spec((1,)),), (Instr("log_ndtr", (0,)), Instr("exp", (0,))), (1, 2))
+    case = Case(
+        program, (np.array([100.0], np.float32),), (True,), (np.ones(1, np.float32), np.ones(1, np.float32)), "float32"
+    )
+    assert responsible(case, "jax", "overflow") == "exp"
