@@ -121,7 +121,7 @@ def judge(
     Returns:
         The verdicts on the claims "value" and "vjp".
     """
-    if outcome.failure is not None and _may_leave_domain(outcome.failure.kind, bound):
+    if outcome.failure is not None and _may_leave_domain(outcome.failure.kind, certificate, bound):
         n = sum(x.size for x, r in zip(case.primals, case.requires_grad, strict=True) if r)
         return tuple(  # type: ignore[return-value]  # two claims
             Verdict("inconclusive", c, reason="domain", elements=n, undecided=n, reasons={"domain": n})
@@ -241,15 +241,21 @@ def _judge_choice(
     )
 
 
-def _may_leave_domain(kind: str, bound: Any) -> bool:
+def _may_leave_domain(kind: str, certificate: Any, bound: Any) -> bool:
     """Tell whether a factorisation was refused where rounding may make the matrix singular, or where it overflowed.
 
-    The balls then are unbounded: those of the outputs, or of a number on the way that no output shows.
+    The balls then are unbounded: those of the outputs, or of a number on the way that no output shows. Where a choice
+    before it cannot be decided, nothing is known of the matrix.
     """
-    if "LinAlgError" not in kind or bound is None or bound.undecided:
+    if "LinAlgError" not in kind:
         return False
-    balls = [v for v in bound.values if v is not None and hasattr(v, "is_finite")]
-    return bound.left_range or any(not v.is_finite().all() for v in balls)
+    if certificate.status == "undecided" or bound is None or bound.undecided:
+        return True
+    for way in (bound, *bound.others):
+        balls = [v for v in way.values if v is not None and hasattr(v, "is_finite")]
+        if way.left_range or any(not v.is_finite().all() for v in balls):
+            return True
+    return False
 
 
 def _broken(claim: str, reason: str) -> Verdict:

@@ -47,3 +47,20 @@ def test_a_factor_that_no_output_shows_is_judged_by_what_goes_into_it(size: floa
     case = Case(program, (np.full((2, 2), size),), (True,), (np.ones((2, 2)),))
     verdicts = judge(case, REFUSED, certify(case), enclose_backend(case, "torch"))
     assert [v.kind for v in verdicts] == [kind, kind]
+
+
+@pytest.mark.parametrize(("second", "kind"), [(0.25, "disagree"), (np.inf, "inconclusive")], ids=["known", "undecided"])
+def test_a_factor_of_numbers_that_no_choice_can_be_made_of_may_be_refused(second: float, kind: str) -> None:
+    """The largest of two infinities is no number; the matrix that is made of it is refused, or not."""
+    program = Program(
+        (Spec((2, 1)),),
+        (
+            Instr("max", (0,), (("dim", 0), ("keepdim", True))),
+            Instr("cholesky", (1,), (("gram", True), ("plus", 1.0))),
+        ),
+        (2,),
+    )
+    case = Case(program, (np.array([[0.5 if second < 1 else second], [second]]),), (True,), (np.ones((1, 1)),))
+    certificate = certify(case)
+    bound = None if certificate.status == "undecided" else enclose_backend(case, "torch")
+    assert [v.kind for v in judge(case, REFUSED, certificate, bound)] == [kind, kind]

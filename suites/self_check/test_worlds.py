@@ -16,6 +16,7 @@ from harness.oracles.certificate import certify
 from harness.oracles.worlds import TooManyError, worlds
 from harness.programs import Instr, Program, Spec
 
+TORCH = [backends.get("torch")] if backends.available()["torch"] is None else []
 X = np.array([3.0, 5.0, 5.0, 4.0])
 KTH = Program((Spec((4,)),), (Instr("kthvalue", (0,), (("dim", 0), ("k", 3))),), (1,))
 # A constant that no input reaches is added where the largest stands: what comes forward tells which one was chosen.
@@ -67,6 +68,18 @@ def test_gradients_of_two_choices_do_not_mix() -> None:
     for k in (1, 2, 3):
         assert verdicts(case, value, (at(k, b), at(k, a))) == ["agree", "agree"]
     assert verdicts(case, value, (at(1, b), at(2, a))) == ["agree", "disagree"]
+
+
+@pytest.mark.parametrize(("name", "end"), [("cummax", 1.0), ("cummin", -1.0)])
+def test_two_numbers_out_of_range_are_not_equal_for_certain(name: str, end: float) -> None:
+    """Outside the domain of atanh stand nan and infinity; that both are unknown does not make them one number."""
+    program = Program((Spec((3,)),), (Instr("atanh", (0,)), Instr(name, (1,), (("dim", 0),))), (2,))
+    case = Case(program, (np.array([-2.0, 0.0, end]),), (True,), (np.array([-0.75, -0.5, 1.75]),))
+    for backend in (backends.get("reference"), *TORCH):
+        right = backend.prepare(case)()
+        assert [v.kind for v in examine(case, backend, outcome=right)] == ["inconclusive", "agree"]
+        wrong = replace(right, grads=tuple(None if g is None else 2 * g for g in right.grads))
+        assert examine(case, backend, outcome=wrong)[1].kind == "disagree"
 
 
 def test_too_many_ways_to_choose_are_inconclusive() -> None:

@@ -62,8 +62,11 @@ def _constant(cell: Any) -> Any:
 
 
 def _same(p: Any, q: Any) -> bool:
-    """Whether two balls are certainly one number. Two series that agree at 0 are two functions all the same."""
-    return type(p) is arb and (p is q or (p.is_exact() and p == q))
+    """Whether two balls are certainly one number. Two series that agree at 0 are two functions all the same.
+
+    What is not finite is one object wherever it comes up, and no number.
+    """
+    return type(p) is arb and ((p is q and p.is_finite()) or (p.is_exact() and p == q))
 
 
 def _ranking(name: str, cells: Sequence[Any], sign: int, *, stable: bool, first: int | None = None) -> list[int]:
