@@ -33,6 +33,7 @@ __all__ = [
     "POINT_KINDS",
     "PRIMAL_LAYOUTS",
     "edges_of",
+    "laid_out",
     "layout_of",
     "live_slots",
     "point",
@@ -88,7 +89,7 @@ def point(
     rng = np.random.default_rng(seed) if seed else None
     primals = _edge_primals(program, dtype, rng) if kind == "edge" else _primals(program, dtype, rng)
     if primal_layouts is not None:
-        primals = tuple(_laid_out(x, layout) for x, layout in zip(primals, primal_layouts, strict=True))
+        primals = tuple(laid_out(x, layout) for x, layout in zip(primals, primal_layouts, strict=True))
     floats = tuple(spec.kind == "float" for spec in program.inputs)
     flags = (
         floats if requires_grad is None else tuple(f and bool(r) for f, r in zip(floats, requires_grad, strict=True))
@@ -325,7 +326,7 @@ def layout_of(a: Array) -> str:
     return "transposed" if a.transpose(order).flags.c_contiguous else "strided"
 
 
-def _laid_out(a: Array, layout: str) -> Array:
+def laid_out(a: Array, layout: str) -> Array:
     """A copy of an array in another layout; where its rank is too low for it, the array."""
     if a.size < 2:
         return a

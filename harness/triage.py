@@ -10,18 +10,18 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.backends import Engine
-from harness.cases import Case
+from harness.cases import Array, Case
 from harness.examine import examine
 from harness.generation import random_program
 from harness.inference import infer
 from harness.judgement import Verdict
-from harness.points import point
+from harness.points import laid_out, layout_of, point
 from harness.programs import Instr, Program, Scalar
 
 __all__ = ["DIFFERENCES", "Bucket", "bucket", "difference", "isolated", "size", "smallest"]
@@ -93,8 +93,10 @@ def size(case: Case) -> tuple[int, int, int]:
 def isolated(case: Case, engine: Engine, verdict: Verdict, *, seed: int = 0) -> Iterator[tuple[Case, Verdict]]:
     """Yield each instruction as a case of its own that shows a disagreement of the same claim and aspect.
 
-    Its inputs are the numbers that the backend computed on the way; its cotangents are simple ones. Nothing is yielded
-    where the disagreement needs several instructions, as a lost sum of cotangents does, or where the backend raises.
+    Its inputs are the numbers that the backend computed on the way, in memory as inputs of the case lie; its cotangents are
+    simple ones. Where no instruction has a wrong gradient, those that have a wrong value are yielded: what follows goes on
+    from it. Nothing is yielded where the disagreement needs several instructions, as a lost sum of cotangents does, or where
+    the backend raises.
     """
     program = case.program
     if len(program.instrs) < 2:
@@ -105,7 +107,10 @@ def isolated(case: Case, engine: Engine, verdict: Verdict, *, seed: int = 0) -> 
     if outcome.failure is not None:
         return
     specs = infer(program)
+    lying = {layout_of(x) for x in case.primals} - {"dense"}
     seen: set[Program] = set()
+    spoiling: list[tuple[Program, Case, Verdict]] = []
+    found = False
     for instr in program.instrs:
         used = tuple(dict.fromkeys(instr.slots))
         place = {slot: i for i, slot in enumerate(used)}
@@ -117,15 +122,37 @@ def isolated(case: Case, engine: Engine, verdict: Verdict, *, seed: int = 0) -> 
         seen.add(alone)
         made = point(alone, dtype=case.dtype)
         numbers = tuple(np.array(outcome.values[s]) for s in used)
-        for at in (made, replace(made, primals=numbers)):  # simple numbers first
-            again = next((v for v in examine(at, engine, seed=seed) if _same(v, verdict)), None)
+        laid = [primals for layout in sorted(lying) for primals in _lying_so(numbers, layout)]
+        for at in (made, *(replace(made, primals=primals) for primals in (numbers, *laid))):  # simple numbers first
+            verdicts = examine(at, engine, seed=seed)
+            again = next((v for v in verdicts if _same(v, verdict)), None)
             if again is not None:
+                found = True
                 yield at, again
                 break
+            spoiling.extend((alone, at, v) for v in verdicts if _spoils(v, verdict))
+    if not found:
+        yield from {alone: (at, v) for alone, at, v in reversed(spoiling)}.values()
+
+
+def _lying_so(numbers: Sequence[Array], layout: str) -> Iterator[tuple[Array, ...]]:
+    """The numbers in a layout; "expanded" in each dim, since a view may have moved it."""
+    if layout != "expanded":
+        yield tuple(laid_out(x, layout) for x in numbers)
+        return
+    for dim in range(max(x.ndim for x in numbers)):
+        first = [x[(slice(None),) * dim + (slice(1),)].copy() if x.ndim > dim else x for x in numbers]
+        yield tuple(np.broadcast_to(x, whole.shape) for x, whole in zip(first, numbers, strict=True))
 
 
 def _same(verdict: Verdict, other: Verdict) -> bool:
     return (verdict.kind, verdict.claim, verdict.aspect) == (other.kind, other.claim, other.aspect)
+
+
+def _spoils(value: Verdict, verdict: Verdict) -> bool:
+    """Whether a gradient may be wrong for the reason that a value is."""
+    numbers = "structure" not in (value.aspect, verdict.aspect)
+    return numbers and (value.kind, value.claim) == ("disagree", "value") and verdict.claim != "value"
 
 
 def smallest(

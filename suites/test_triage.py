@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import backends, verify
@@ -28,6 +30,9 @@ from suites.framework_twins import in_torch
 
 AVAILABLE = backends.available()
 OPS = ("tanh", "mul", "sin", "sum", "transpose")
+EQUAL_ROWS = np.broadcast_to(np.array([3.0, 1.0]), (2, 2))
+"""Its first column, read without its stride, has the median 1."""
+
 needs_torch = pytest.mark.skipif(AVAILABLE["torch"] is not None, reason="PyTorch is not installed")
 
 
@@ -98,6 +103,31 @@ def test_what_is_wrong_alone_is_found_among_what_is_right() -> None:
     assert [i.op for i in part.program.instrs] == ["tanh"]
     assert bucket(again, part, engine).ops == ("tanh",)
     assert sum(x.size for x in best.primals) == 1
+
+
+@needs_torch
+@pytest.mark.parametrize("moved", [False, True], ids=["as it lies", "moved by a view"])
+def test_a_gradient_that_follows_a_wrong_value_is_put_down_to_it(moved: bool) -> None:
+    """PyTorch's median along a stride of 0 reads elsewhere; the slope of exp is that of what it read."""
+    views = (Instr("movedim", (0,), (("destination", (1,)), ("source", (0,)))),) if moved else ()
+    last = len(views)
+    program = Program(
+        (Spec((2, 2)),), (*views, Instr("median", (last,), (("dim", last),)), Instr("exp", (last + 1,))), (last + 2,)
+    )
+    case, engine = replace(point(program), primals=(EQUAL_ROWS,)), backends.get("torch")
+    value, gradient = examine(case, engine)
+    assert (value.kind, gradient.kind) == ("disagree", "disagree")
+    ((part, again),) = isolated(case, engine, gradient)
+    assert ([i.op for i in part.program.instrs], again.claim) == (["median"], "value")
+
+
+@needs_torch
+def test_a_gradient_is_put_down_to_a_wrong_gradient_rather_than_to_a_wrong_value() -> None:
+    program = Program((Spec((2, 2)),), (Instr("median", (0,), (("dim", 0),)), Instr("tanh", (1,))), (2,))
+    case, engine = replace(point(program), primals=(EQUAL_ROWS,)), backends.get("torch")
+    with in_torch(Defect("tanh", 0, "factor", 1e-6)):
+        ((part, again),) = isolated(case, engine, examine(case, engine)[1])
+    assert ([i.op for i in part.program.instrs], again.claim) == (["tanh"], "vjp")
 
 
 @needs_torch
