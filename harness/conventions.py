@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from harness.formulae import FORMULAE
 from harness.programs import Program
-from reference_impl.ops.activations import softplus
+from reference_impl.ops.activations import gelu_slope, softplus
 from reference_impl.ops.elementwise import (
     abs_,
     clamp,
@@ -28,7 +29,9 @@ from reference_impl.ops.elementwise import (
     logical_or,
     lt,
     maximum,
+    ne,
     pow_,
+    reciprocal,
     sigmoid,
     sign,
     square,
@@ -36,13 +39,13 @@ from reference_impl.ops.elementwise import (
     where,
     zeros_like,
 )
-from reference_impl.ops.reductions import count, mean, product_of_others, restore, sum_
+from reference_impl.ops.reductions import count, mean, norm_vjp, product_of_others, restore, sum_
 from reference_impl.ops.rounding import copysign
 from reference_impl.ops.scans import cumprod_vjp, from_the_end
-from reference_impl.ops.special import i0e, i1e, scaled
+from reference_impl.ops.special import density, erf, i0e, i1e, scaled
 from reference_impl.primitives import replaced_rules
 
-__all__ = ["RULES", "as_in", "declared_ops", "following"]
+__all__ = ["RULES", "as_in", "declared_ops", "following", "formulae", "only_rounds"]
 
 
 def _jax_abs(ct: Any, x: Any) -> Any:
@@ -67,7 +70,9 @@ def _jax_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: boo
     size = abs_(x)
     if ord in (math.inf, -math.inf):
         ties = where(eq(size, y), 0 * x + 1, 0.0)
-        return _jax_abs(ct * (ties / sum_(ties, dim=dim, keepdim=True)), x)
+        share = ties / sum_(ties, dim=dim, keepdim=True)
+        # The largest is that of the magnitudes and 0, which takes half where it ties.
+        return _jax_abs(ct * (where(eq(y, 0.0), share * 0.5, share) if ord > 0 else share), x)
     return _jax_abs(pow_(size / y, ord - 1) * ct, x)
 
 
@@ -186,6 +191,69 @@ def _torch_factors(ct: Any, x: Any, y: Any, dim: int, keepdim: bool) -> Any:
     return where(zero, ct * product_of_others(x, dim), ct * y / where(zero, 1.0, x))
 
 
+def _torch_over_radius(ct: Any, a: Any, b: Any) -> Any:
+    """ct times the reciprocal of the squares' sum, 0 where that is 0."""
+    r2 = square(a) + square(b)
+    return ct * where(eq(r2, 0.0), 0.0, reciprocal(where(eq(r2, 0.0), 1.0, r2)))
+
+
+def _torch_vector_norm(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool) -> Any:
+    """The rule that scales by powers of the element and of the norm, each of which may leave the range on its own."""
+    if ord in (0, 1, math.inf, -math.inf):
+        return norm_vjp(ct, x, y, ord, dim, keepdim)
+    ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
+    some = ne(y, 0.0)
+    safe = where(some, y, 1.0)
+    if ord == 2:
+        return ct * where(some, x / safe, 0.0)
+    size = where(ne(x, 0.0), abs_(x), 1.0) if ord < 2 else abs_(x)
+    if ord < 1:
+        slope = where(ne(x, 0.0), sign(x) * pow_(size, ord - 1), 0.0)
+        return where(some, slope * ct * pow_(safe, 1 - ord), 0.0)
+    slope = sign(x) * pow_(size, ord - 1) if ord < 2 else x * pow_(size, ord - 2)
+    return slope * where(some, ct / pow_(safe, ord - 1), 0.0)
+
+
+def _torch_distance(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool) -> Any:
+    """The rule of a norm within `cdist`: the element's power times ct, over that of the norm."""
+    if ord in (0, 1, math.inf, -math.inf):
+        return norm_vjp(ct, x, y, ord, dim, keepdim)
+    ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
+    some = ne(y, 0.0)
+    safe = where(some, y, 1.0)
+    if ord == 2:
+        return where(some, ct * x / safe, 0.0)
+    size = where(ne(x, 0.0), abs_(x), 1.0) if ord < 2 else abs_(x)
+    slope = sign(x) * pow_(size, ord - 1) if ord < 2 else x * pow_(size, ord - 2)
+    return where(some, slope * ct / pow_(safe, ord - 1), 0.0)
+
+
+def _torch_ndtr(ct: Any, x: Any) -> Any:
+    """The rule of (1 + erf(x / sqrt(2))) / 2, which rounds before it squares."""
+    slope = scaled(exp(-square(scaled(x, by="-1/sqrt(2)"))), by="2/sqrt(pi)")
+    return -scaled(slope * (ct * 0.5), by="-1/sqrt(2)")
+
+
+def _torch_var(ct: Any, x: Any, dim: Any, correction: float, keepdim: bool) -> Any:
+    """The rule that multiplies by 2 / (n - correction) before it does by the gaps."""
+    shape = tuple(x.shape)
+    ct = restore(ct, shape, dim, keepdim)
+    return ct * 2 / max(count(shape, dim) - correction, 0) * (x - mean(x, dim=dim, keepdim=True))
+
+
+def _torch_std(ct: Any, x: Any, y: Any, dim: Any, correction: float, keepdim: bool) -> Any:
+    """The rule of the root of the variance; 0 where that is 0."""
+    some = ne(y, 0.0)
+    return _torch_var(where(some, ct / (where(some, y, 1.0) * 2), 0.0), x, dim, correction, keepdim)
+
+
+def _torch_gelu(ct: Any, x: Any, approximate: str) -> Any:
+    """The rule with the probability as (1 + erf) / 2, whose absolute error is that of a number near 1."""
+    if approximate != "none":
+        return ct * gelu_slope(x, approximate)
+    return ct * ((1 + erf(-scaled(x, by="-1/sqrt(2)"))) * 0.5 + x * density(x))
+
+
 Rule = Callable[..., Any]
 
 RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
@@ -227,6 +295,18 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "log10": lambda ct, x: ct / scaled(x, by="log 10"),
         "log_ndtr": _by_exponential,
         "cumprod": _torch_cumprod,
+        "reciprocal": lambda ct, y: -ct * (y * y),
+        "rsqrt": lambda ct, y: (ct * -0.5) * pow_(y, 3),
+        "atan2": (
+            lambda ct, a, b: _torch_over_radius(ct * b, a, b),
+            lambda ct, a, b: _torch_over_radius(ct * -a, a, b),
+        ),
+        "vector_norm": _torch_vector_norm,
+        "var": _torch_var,
+        "ndtr": _torch_ndtr,
+        "std": _torch_std,
+        # What cancels is as large as 1.
+        "gelu": _torch_gelu,
     },
 }
 
@@ -234,6 +314,7 @@ _INSIDE: Mapping[str, Mapping[str, Mapping[str, Rule]]] = {
     "torch": {
         "binary_cross_entropy_with_logits": {"logsigmoid": _torch_logsigmoid_in_loss},
         "scatter_reduce": {"prod": _torch_factors},
+        "cdist": {"vector_norm": _torch_distance},
     }
 }
 """framework -> op of several primitives -> the rules of some of these that make its gradient as that framework has it."""
@@ -256,9 +337,25 @@ def as_in(backend: str, program: Program) -> Program:
 
 
 def declared_ops(backend: str) -> frozenset[str]:
-    """Return the ops for which a backend's framework has rules of its own."""
+    """Return the ops for which a backend's framework has rules or a formula of its own."""
     framework = backend.partition("-")[0]
-    return frozenset((*RULES.get(framework, {}), *_INSIDE.get(framework, {})))
+    return frozenset((*RULES.get(framework, {}), *_INSIDE.get(framework, {}), *FORMULAE.get(framework, {})))
+
+
+def only_rounds(backend: str) -> bool:
+    """Tell whether all that a backend's framework declares is how it rounds, and its conventions are the reference's."""
+    return backend.partition("-")[0] in _ONLY_ROUNDING
+
+
+_ONLY_ROUNDING = ("torch",)
+
+
+def formulae() -> Mapping[str, Callable[..., Any]]:
+    """Return the ops that are computed otherwise than the reference does, under the conventions that are in force."""
+    return FORMULAE.get(_followed, {})
+
+
+_followed = ""
 
 
 @contextlib.contextmanager
@@ -270,10 +367,15 @@ def following(backend: str, ops: Collection[str] = ()) -> Iterator[None]:
         ops: those of the program that is run. Rules that a primitive has only as a part of one of them hold for the whole
             program.
     """
-    framework = backend.partition("-")[0]
+    global _followed
+    framework, before = backend.partition("-")[0], _followed
     inside = _INSIDE.get(framework, {})
     with contextlib.ExitStack() as stack:
+        _followed = framework
         for rules in (RULES.get(framework, {}), *(inside[op] for op in inside if op in ops)):
             for name, rule in rules.items():
                 stack.enter_context(replaced_rules(name, rule if isinstance(rule, tuple) else (rule,)))
-        yield
+        try:
+            yield
+        finally:
+            _followed = before

@@ -18,7 +18,7 @@ import numpy as np
 from harness.backends import Engine, get
 from harness.backends import reference as reference_backend
 from harness.cases import Array, Case, Outcome
-from harness.conventions import as_in, declared_ops, following
+from harness.conventions import as_in, declared_ops, following, only_rounds
 from harness.floats import HALF, to_dtype
 from harness.gradient_points import nearby
 from harness.judgement import (
@@ -78,14 +78,29 @@ def examine(
             raise
         # A rule uses a primitive whose kernel the framework has not, or has not been measured, in half precision.
         return tuple(Verdict("unsupported", claim, reason=str(error.args[0])) for claim in ("value", "vjp"))
+    if all(v.kind != "disagree" for v in told.verdicts):
+        return told.verdicts
     with _conventions(case, backend):
         return tuple(_settled(v, case, backend, told.certificate, outcome, seed) for v in told.verdicts)
 
 
 def _judged(case: Case, backend: Engine, certificate: Certificate, outcome: Outcome, seed: int) -> Seen:
-    """Judge an outcome under the conventions of its backend, and where rounding may tip decisions, one way at a time."""
-    differs = _differs(case, backend)
-    with _conventions(case, backend):
+    """Judge an outcome under the conventions of its backend, and where rounding may tip decisions, one way at a time.
+
+    Where the ops of the program have the reference's conventions, its own rules come first, whose bound costs less. What
+    keeps that is right; what does not is judged under the rules and formulae of the framework.
+    """
+    differs = not only_rounds(backend.name) and _differs(case, backend)
+    seen = _judged_so(case, backend, certificate, outcome, seed, differs=differs)
+    if differs or all(v.kind != "disagree" for v in seen.verdicts):
+        return seen
+    return _judged_so(case, backend, certificate, outcome, seed, differs=True)
+
+
+def _judged_so(
+    case: Case, backend: Engine, certificate: Certificate, outcome: Outcome, seed: int, *, differs: bool
+) -> Seen:
+    with _conventions(case, backend) if differs else nullcontext():
         meant = replace(case, program=as_in(backend.name, case.program)) if differs else case
         if differs and certificate.status in ("kink", "tie", "undecided", "unbounded"):
             certificate = certify(meant, seed=seed)
@@ -103,8 +118,7 @@ def _differs(case: Case, backend: Engine) -> bool:
 
 
 def _conventions(case: Case, backend: Engine) -> AbstractContextManager[None]:
-    ops = {i.op for i in case.program.instrs}
-    return following(backend.name, ops) if _differs(case, backend) else nullcontext()
+    return following(backend.name, {i.op for i in case.program.instrs})
 
 
 def _lacks(outcome: Outcome, case: Case, backend: Engine) -> str:
@@ -260,14 +274,10 @@ def _gap(verdict: Verdict, certificate: Certificate, outcome: Outcome) -> float:
 
 def expected(case: Case, backend: str, certificate: Certificate) -> list[tuple[Any, Any] | None]:
     """Return the true gradients and how far right ones may lie from them, as `to_source` takes them."""
-    ops = {i.op for i in case.program.instrs}
-    if declared_ops(backend) & ops:
-        with following(backend, ops):
-            case = replace(case, program=as_in(backend, case.program))
-            bound = enclose_backend(case, backend)
-            certificate = certificate if certificate.status == "certified" else certify(case)
-    else:
+    with following(backend, {i.op for i in case.program.instrs}):
+        case = replace(case, program=as_in(backend, case.program))
         bound = enclose_backend(case, backend)
+        certificate = certificate if certificate.status == "certified" else certify(case)
     result: list[tuple[Any, Any] | None] = []
     for true, allowed, x in zip(
         certificate.grads,

@@ -170,7 +170,10 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     base = A if n > 0 else inv(A)
     power: Any = None
     digits = abs(n)
-    while True:  # PyTorch's order: by squares, from the lowest binary digit
+    if digits == 3:
+        cube: Tensor = matmul(matmul(base, base), base)
+        return cube
+    while True:  # PyTorch's order, but for the cube: by squares, from the lowest binary digit
         if digits & 1:
             power = base if power is None else matmul(power, base)
         digits >>= 1

@@ -23,6 +23,7 @@ import reference_impl
 from harness.backends import straighten
 from harness.backends.reference import OPS
 from harness.cases import Array, Case
+from harness.conventions import formulae
 from harness.oracles.balls import BallArray, Undecidable, precision, undecided
 from harness.oracles.enclosures import enclose
 from harness.oracles.series import SERIES, SeriesArray, series_length
@@ -129,6 +130,14 @@ def _evaluator(program: Program, dtype: str, on_series: bool) -> Callable[[Seque
     return straighten(rounded(program, dtype), _ON_SERIES if on_series else OPS)
 
 
+def _as_computed(program: Program, dtype: str) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the program as one function on balls, its ops as the framework computes them whose conventions are in force."""
+    others = formulae()
+    if not any(instr.op in others for instr in program.instrs):
+        return _evaluator(program, dtype, False)
+    return straighten(rounded(program, dtype), {**OPS, **others})
+
+
 def pull_back_balls(
     case: Case,
     convert: Callable[[Array], BallArray] = BallArray.from_floats,
@@ -143,7 +152,7 @@ def pull_back_balls(
         backward: a context for the backward half.
         record: what the primitives are noted in, to be told what goes in and comes out.
     """
-    evaluate = _evaluator(case.program, case.dtype, False)
+    evaluate = _as_computed(case.program, case.dtype)
     inputs = []
     for x, wants in zip(case.primals, case.requires_grad, strict=True):
         t = reference_impl.Tensor(convert(x) if x.dtype.kind == "f" else x)

@@ -15,6 +15,7 @@ __all__ = [
     "celu",
     "elu",
     "gelu",
+    "gelu_slope",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -185,7 +186,8 @@ def mish(x: Any) -> Any:
     return np.multiply(x, np.tanh(np.add(np.log1p(np.exp(-np.abs(x))), np.maximum(x, 0))))
 
 
-def _gelu_slope(x: Any, approximate: str) -> Any:
+def gelu_slope(x: Any, approximate: str) -> Any:
+    """Return the derivative of `gelu`."""
     if approximate == "none":
         return ndtr(x) + x * density(x)
     t = tanh(scaled(x + scaled(x * square(x), by="0.044715"), by="sqrt(2/pi)"))
@@ -193,7 +195,7 @@ def _gelu_slope(x: Any, approximate: str) -> Any:
     return (t + 1) * 0.5 + (x * 0.5) * ((1 - t * t) * slope)
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, x, approximate: ct * _gelu_slope(x, approximate)], floats=True)
+@primitive(ELEMENTWISE, vjps=[lambda ct, x, approximate: ct * gelu_slope(x, approximate)], floats=True)
 def gelu(x: Any, *, approximate: str = "none") -> Any:
     """x times the distribution function of the standard normal distribution, or Hendrycks and Gimpel's tanh formula.
 

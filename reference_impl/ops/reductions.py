@@ -21,6 +21,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "mean",
+    "norm_vjp",
     "ones_like",
     "prod",
     "product_of_others",
@@ -231,7 +232,7 @@ def std(x: Any, *, dim: Dim = None, correction: float = 1, keepdim: bool = False
     return np.sqrt((distance * distance).sum(axis=dim, keepdims=keepdim) / x.dtype.type(max(n - correction, 0)))
 
 
-def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
+def norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> Any:
     """Return the gradient of the p-norm, x |x|^(p-2) / y^(p-1), by cases; 0 where the norm is 0."""
     ct, y = restore(ct, x.shape, dim, keepdim), restore(y, x.shape, dim, keepdim)
     if ord == 0:
@@ -249,7 +250,7 @@ def _norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> A
     return where(ne(y, 0.0), sign(x) * pow_(inner / safe, ord - 1) * ct, 0.0)
 
 
-@primitive(REDUCTION, vjps=[_norm_vjp], kinks="norm 0: 0; ord 1: 0 at x = 0; ord inf: ties shared evenly")
+@primitive(REDUCTION, vjps=[norm_vjp], kinks="norm 0: 0; ord 1: 0 at x = 0; ord inf: ties shared evenly")
 def vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
     """The p-norm of the elements, p = `ord`. Source of the gradient: differentiate y^p = sum |x|^p."""
     if x.dtype.kind != "f":
