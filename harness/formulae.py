@@ -13,13 +13,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import reference_impl as tape
+import reference_impl
 from harness.backends.reference import OPS
 from reference_impl import no_grad
 
 __all__ = ["FORMULAE"]
 
 Formula = Callable[..., Any]
+
+tape: Any = reference_impl
 
 
 def _held(x: Any) -> Any:
@@ -168,11 +170,11 @@ def _rows(a: Any, b: Any) -> int:
 
 
 def _kernel(x: Any, weight: Any) -> int:
-    return math.prod(weight.shape[1:])
+    return math.prod(map(int, weight.shape[1:]))
 
 
 def _kernel_of_channels(x: Any, weight: Any) -> int:
-    return int(weight.shape[0]) * math.prod(weight.shape[2:])
+    return math.prod(map(int, (weight.shape[0], *weight.shape[2:])))
 
 
 FORMULAE: Mapping[str, Mapping[str, Formula]] = {
