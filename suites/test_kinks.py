@@ -197,10 +197,13 @@ OF_JAX = [
     (Instr("min", (0,), _params(dim=0)), ((1.0, 1.0, 3.0),), ((1.0, 1.0, 0.0),), ((2.0, 0.0, 0.0),)),
     (Instr("copysign", (0, 1)), ((0.0, -2.0), (1.0, 1.0)), ((2.0, -3.0), (0.0, 0.0)), ((0.0, -3.0), (0.0, 0.0))),
     (Instr("hypot", (0, 1)), ((0.0, 3.0), (0.0, 4.0)), ((1.0, 1.8), (1.0, 2.4)), ((1.0, 1.8), (1.0, 2.5))),
+    (Instr("vector_norm", (0,), _params(ord=math.inf)), ((0.0,),), ((1.0,),), ((2.0,),)),
+    (Instr("vector_norm", (0,), _params(ord=-math.inf)), ((0.0,),), ((2.0,),), ((1.0,),)),
+    (Instr("vector_norm", (0,), _params(ord=math.inf, dim=0)), ((0.0, 0.0),), ((0.5, 0.5),), ((1.0, 1.0),)),
 ]
 
 
-@pytest.mark.parametrize(("instr", "inputs", "theirs", "others"), OF_JAX, ids=[row[0].op for row in OF_JAX])
+@pytest.mark.parametrize(("instr", "inputs", "theirs", "others"), OF_JAX, ids=[str(row[0]) for row in OF_JAX])
 def test_jax_is_judged_by_its_own_conventions(
     instr: Instr, inputs: tuple[Any, ...], theirs: tuple[Any, ...], others: tuple[Any, ...]
 ) -> None:
