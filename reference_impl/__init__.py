@@ -62,7 +62,8 @@ from reference_impl.products import (
     tensordot,
     vdot,
 )
-from reference_impl import methods as _methods
+from reference_impl import inplace as _inplace, methods as _methods
+from reference_impl.random import *
 from reference_impl.inference import inference_mode, is_inference, is_inference_mode_enabled
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type
@@ -70,6 +71,7 @@ from reference_impl.tensor import Size, Tensor
 from reference_impl import func, nn, special
 from math import e, inf, nan, pi
 
+globals().update({name: _inplace.IN_PLACE[name] for name in _inplace.FUNCTIONS})
 half, float, double, long, int, short = float16, float32, float64, int64, int32, int16
 newaxis = None
 __version__ = "0.1.0"

@@ -87,25 +87,25 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return _several("Unbind", [cut(input, axis, i) for i in range(input.array.shape[axis])])
 
 
-def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """The tensor cut along `dim` into pieces of one size, or of the sizes in a list; views.
 
     Raises:
         RuntimeError: the size is not positive, or the sizes do not add up.
     """
-    if not input.array.ndim:
+    if not tensor.array.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     size = split_size_or_sections
-    axis = axis_of(dim, input.array.ndim)
-    n = input.array.shape[axis]
+    axis = axis_of(dim, tensor.array.ndim)
+    n = tensor.array.shape[axis]
     if not isinstance(size, int):
-        return split_with_sizes(input, size, dim)
+        return split_with_sizes(tensor, size, dim)
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
     if not size and n:
         raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
     starts = range(0, n, size) if n else (0,)
-    return _several("Split", [cut(input, axis, slice(i, builtins.min(i + size, n))) for i in starts])
+    return _several("Split", [cut(tensor, axis, slice(i, builtins.min(i + size, n))) for i in starts])
 
 
 def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, in steps, random. Signatures are PyTorch's; every result is a leaf."""
+"""Making tensors: from data, filled, in steps. Signatures are PyTorch's; every result is a leaf."""
 
 from __future__ import annotations
 
@@ -22,29 +22,16 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
-    "manual_seed",
     "ones",
     "ones_like",
-    "rand",
-    "rand_like",
-    "randint",
-    "randn",
-    "randn_like",
     "tensor",
     "zeros",
     "zeros_like",
 ]
 
-_random = np.random.default_rng()
 
-
-def manual_seed(seed: int) -> None:
-    """Start the random numbers of `rand`, `randn` and `randint` again from a seed."""
-    global _random
-    _random = np.random.default_rng(seed)
-
-
-def _leaf(array: Any, requires_grad: bool) -> Tensor:
+def leaf(array: Any, requires_grad: bool) -> Tensor:
+    """Return a leaf that holds an array."""
     out = Tensor(np.asarray(array))
     if requires_grad:
         out.requires_grad = True
@@ -68,7 +55,7 @@ def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False
         data = data.array
     plain = _plain(data)
     array = np.array(as_array(plain)) if dtype is None else np.array(plain, dtype=dtype.numpy)
-    return _leaf(array, requires_grad)
+    return leaf(array, requires_grad)
 
 
 def _plain(data: Any) -> Any:
@@ -104,7 +91,8 @@ def from_numpy(array: Any) -> Tensor:
 Shape = int | Sequence[int]
 
 
-def _shape(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
+def shape_of(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
+    """Return the shape that sizes name, one by one or as one sequence, or by keyword."""
     if keyword is not None:
         size = (keyword,)
     if len(size) == 1 and not isinstance(size[0], int):
@@ -122,37 +110,36 @@ def _filler(
         requires_grad: bool = False,
         device: Any = None,
     ) -> Tensor:
-        array = np.asarray(fill(_shape(sizes, size)))
-        return _leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
+        array = np.asarray(fill(shape_of(sizes, size)))
+        return leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
 
-    def like(x: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-        return _leaf(
-            np.asarray(fill(tuple(x.shape))).astype(x.array.dtype if dtype is None else dtype.numpy), requires_grad
-        )
+    def like(input: Tensor, *, dtype: DType | None = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+        array = np.asarray(fill(tuple(input.shape)))
+        return leaf(array.astype(input.array.dtype if dtype is None else dtype.numpy), requires_grad)
 
     factory.__name__ = factory.__qualname__ = name
     factory.__doc__ = f"Return a tensor {doc}."
     like.__name__ = like.__qualname__ = f"{name}_like"
-    like.__doc__ = f"Return a tensor of x's shape and dtype {doc}; it does not require grad unless asked."
+    like.__doc__ = f"Return a tensor of the input's shape and dtype {doc}; it does not require grad unless asked."
     return factory, like
 
 
 zeros, zeros_like = _filler("zeros", np.zeros, "of zeros")
 ones, ones_like = _filler("ones", np.ones, "of ones")
 empty, empty_like = _filler("empty", np.zeros, "of no particular values")
-rand, rand_like = _filler("rand", lambda shape: _random.random(shape), "uniform on [0, 1)")
-randn, randn_like = _filler("randn", lambda shape: _random.standard_normal(shape), "of standard normal numbers")
 
 
 def full(size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor filled with one value; its dtype is the value's."""
-    array = np.full(_shape((size,), None), as_array(fill_value))
-    return _leaf(array if dtype is None else array.astype(dtype.numpy), requires_grad)
+    array = np.full(shape_of((size,), None), as_array(fill_value))
+    return leaf(array if dtype is None else array.astype(dtype.numpy), requires_grad)
 
 
-def full_like(x: Tensor, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Return a tensor of x's shape and dtype filled with one value."""
-    return _leaf(np.full(tuple(x.shape), fill_value, x.array.dtype if dtype is None else dtype.numpy), requires_grad)
+def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a tensor of the input's shape and dtype filled with one value."""
+    return leaf(
+        np.full(tuple(input.shape), fill_value, input.array.dtype if dtype is None else dtype.numpy), requires_grad
+    )
 
 
 def arange(
@@ -166,26 +153,19 @@ def arange(
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first}, {last}, {step}")
     whole = all(isinstance(v, int) for v in (first, last, step))
     array = np.arange(first, last, step)
-    return _leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
+    return leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
 
 
 def linspace(
     start: float, end: float, steps: int, *, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
     """Return `steps` evenly spaced numbers from start to end, both included."""
-    return _leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
+    return leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return an (n, m) matrix with ones on the diagonal."""
-    return _leaf(np.eye(n, m).astype(dtype.numpy if dtype else default_float()), requires_grad)
-
-
-def randint(low: int, high: int | None = None, size: Shape = (), *, dtype: DType | None = None) -> Tensor:
-    """Return uniform integers of [low, high), or of [0, low)."""
-    if high is None:
-        low, high = 0, low
-    return _leaf(_random.integers(low, high, _shape((size,), None)).astype(dtype.numpy if dtype else np.int64), False)
+    return leaf(np.eye(n, m).astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
 def deepcopy_leaf(x: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -201,7 +181,7 @@ def deepcopy_leaf(x: Tensor, memo: dict[int, Any]) -> Tensor:
     if id(x) in memo:
         known: Tensor = memo[id(x)]
         return known
-    out = memo[id(x)] = _leaf(x.array.copy(), x.requires_grad)
+    out = memo[id(x)] = leaf(x.array.copy(), x.requires_grad)
     out._grad = copy.deepcopy(x._grad, memo)
     return out
 
@@ -213,7 +193,7 @@ def pickled(x: Tensor, protocol: int) -> tuple[Callable[..., Tensor], tuple[Any,
 
 def unpickled(array: Any, requires_grad: bool) -> Tensor:
     """Return a leaf that holds the array."""
-    return _leaf(array.view(np.dtype(array.dtype.type)), requires_grad)
+    return leaf(array.view(np.dtype(array.dtype.type)), requires_grad)
 
 
 def new_full(

@@ -12,6 +12,7 @@ import numpy as np
 from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl import cutting, joining, moving, padding, picking, reducing
+from reference_impl.numpy_names import add_numpy_names
 from reference_impl.ops import elementwise, rounding, selection, special
 from reference_impl.ops.activations import celu, hardshrink, selu
 from reference_impl.ops.rounding import ceil, copysign, floor, fmax, fmin, fmod, remainder, trunc
@@ -608,3 +609,6 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     if x.array.ndim == 0:
         raise TypeError("iteration over a 0-d tensor")
     return iter(cutting.unbind(x, 0))
+
+
+add_numpy_names(__all__, globals())

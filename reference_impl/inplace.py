@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import functions
+from reference_impl import functions, products, random
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
@@ -31,7 +31,7 @@ from reference_impl.tensor import (
     type_name,
 )
 
-__all__ = ["IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
+__all__ = ["FUNCTIONS", "IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
 
 
 def check_writable(x: Tensor, *others: Any) -> None:
@@ -247,6 +247,30 @@ def _overwritten(x: Tensor, value: Any, name: str) -> Tensor:
     return result
 
 
+def _compared(op: Callable[..., Any]) -> Callable[..., Tensor]:
+    def method(x: Tensor, other: Any) -> Tensor:
+        check_writable(x, other)
+        return assign(x, _overwritten(x, op(x, other), f"{op.__name__.capitalize()}Backward1"))
+
+    method.__name__ = method.__qualname__ = f"{op.__name__}_"
+    method.__doc__ = (
+        f"Replace x by `{op.__name__}` of it, as 0 and 1, in place, and return x: gradient 0 to the old values."
+    )
+    return method
+
+
+def _drawn(name: str, draw: Callable[..., Any]) -> Callable[..., Tensor]:
+    def method(x: Tensor, *args: Any, generator: Any = None, **params: Any) -> Tensor:
+        check_writable(x)
+        numbers = (random.default_generator if generator is None else generator).numbers
+        drawn = np.asarray(draw(numbers, x.array.shape, *args, **params)).astype(x.array.dtype)
+        return assign(x, _overwritten(x, Tensor(drawn), f"{name.capitalize()}Backward0"))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"Fill x with random numbers, {name}, in place, and return x: gradient 0 to the old values."
+    return method
+
+
 def resize_(x: Tensor, *sizes: Any) -> Tensor:
     """Give x another shape in place and return x: its first elements in order, then zeros where there are more.
 
@@ -310,5 +334,44 @@ IN_PLACE: dict[str, Callable[..., Tensor]] = {
         *("tril", "triu", "cumprod", "cumsum"),
         *("index_add", "index_copy", "index_fill", "index_put", "masked_fill", "masked_scatter", "put"),
         *("scatter", "scatter_add", "scatter_reduce"),
+        *(
+            "absolute acos acosh addcdiv addcmul arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh"
+        ).split(),
+        *("atan2 atanh ceil clamp_max clamp_min clip copysign deg2rad digamma divide erf erfc erfinv exp2 fix").split(),
+        *(
+            "float_power floor fmod frac hypot i0 ldexp lerp lgamma log10 log2 logical_and logical_not logical_or"
+        ).split(),
+        *(
+            "logit multiply nan_to_num negative rad2deg remainder round sgn sinc subtract true_divide trunc xlogy"
+        ).split(),
     )
-} | {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
+}
+IN_PLACE |= {f"{name}_": _in_place(getattr(products, name)) for name in "addbmm addmm addmv addr baddbmm".split()}
+IN_PLACE |= {
+    f"{name}_": _compared(getattr(functions, name))
+    for name in "eq ge greater greater_equal gt le less less_equal lt ne not_equal".split()
+}
+IN_PLACE |= {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
+IN_PLACE |= {
+    "uniform_": _drawn("uniform", lambda g, shape, a=0.0, b=1.0: a + (b - a) * g.random(shape)),
+    "normal_": _drawn("normal", lambda g, shape, mean=0.0, std=1.0: mean + std * g.standard_normal(shape)),
+    "exponential_": _drawn("exponential", lambda g, shape, lambd=1.0: g.standard_exponential(shape) / lambd),
+    "bernoulli_": _drawn(
+        "bernoulli", lambda g, shape, p=0.5: g.random(shape) < (p.array if isinstance(p, Tensor) else p)
+    ),
+}
+
+# Those that PyTorch has as functions, too: ``torch.exp_(x)``.
+FUNCTIONS = tuple(
+    f"{name}_"
+    for name in (
+        *("abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp").split(),
+        *(
+            "clamp_max clamp_min clip cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac i0 index_put ldexp"
+        ).split(),
+        *(
+            "log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc"
+        ).split(),
+        *("sinh sqrt square tan tanh trunc xlogy zero").split(),
+    )
+)

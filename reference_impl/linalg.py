@@ -16,6 +16,7 @@ import numpy as np
 from reference_impl import functions, products
 from reference_impl.functions import matmul, vector_norm
 from reference_impl.functions import norm as _vector_like_norm
+from reference_impl.numpy_names import add_numpy_names
 from reference_impl.ops import linear_algebra as ops
 from reference_impl.ops.linear_algebra import LinAlgError
 from reference_impl.ops.movement import reshape, squeeze, transpose, unsqueeze
@@ -212,3 +213,6 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     ):
         return matrix_norm(A, ord, (0, 1) if dim is None else dim, keepdim)
     return _vector_like_norm(A, 2 if ord is None else ord, dim, keepdim)
+
+
+add_numpy_names(__all__, globals())

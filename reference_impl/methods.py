@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import dtypes, engine, factories, inplace, matrices, products
+from reference_impl import dtypes, engine, factories, inplace, matrices, products, random
 from reference_impl import functions as F
 from reference_impl.hooks import register_hook, register_post_accumulate_grad_hook
 from reference_impl.ops import elementwise
@@ -20,7 +20,7 @@ __all__ = ["METHODS"]
 
 METHODS = (
     *(
-        "abs absolute add allclose atan atan2 clamp clip clone contiguous cos cosh div divide dot eq equal exp expm1"
+        "abs absolute add allclose arctan2 atan atan2 clamp clip clone contiguous cos cosh div divide dot eq equal exp expm1"
     ).split(),
     *(
         "floor ge greater greater_equal gt isfinite isinf isnan le less less_equal log log1p logaddexp logical_and"
@@ -198,7 +198,12 @@ def _install() -> None:
         "type_as": lambda x, other: F.to(x, other.dtype),
         "view_as": lambda x, other: F.view(x, tuple(other.shape)),
         "reshape_as": lambda x, other: F.reshape(x, tuple(other.shape)),
+        "short": lambda x: F.to(x, dtypes.int16),
         "cpu": lambda x: x,
+        "ndimension": lambda x: x.array.ndim,
+        "polygamma": lambda x, n: F.polygamma(n, x),
+        "bernoulli": random.bernoulli,
+        "multinomial": random.multinomial,
         "T": property(lambda x: F.permute(x, tuple(range(x.ndim))[::-1])),
         "H": property(lambda x: _matrix_transpose(x, "H")),
         "mT": property(lambda x: _matrix_transpose(x, "mT")),

@@ -202,7 +202,9 @@ def _callable(p: Primitive) -> Callable[..., Any]:
 def _general(p: Primitive) -> Callable[..., Any]:
     body = p.body
 
-    def op(*args: Any) -> Any:
+    def op(*args: Any, **named: Any) -> Any:
+        if named:
+            args = _in_order(p, args, named)
         for a in args:
             if type(a) is not ndarray and type(a) is not float:
                 return _apply(p, args, {})
@@ -211,27 +213,52 @@ def _general(p: Primitive) -> Callable[..., Any]:
     return op
 
 
+# What users call an argument is PyTorch's name; the rules have the shorter ones of a textbook.
+_PUBLIC = {"x": "input", "a": "input", "b": "other"}
+
+
+def _public(p: Primitive) -> list[str]:
+    """Return the names of the arguments that a user may pass by keyword."""
+    second = {"dot": "tensor", "outer": "vec2"}.get(p.name)
+    return [second if i == 1 and second else _PUBLIC.get(name, name) for i, name in enumerate(p.arg_names)]
+
+
+def _in_order(p: Primitive, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """Return all arguments by position.
+
+    Raises:
+        TypeError: a name that there is not, an argument given twice, or one missing.
+    """
+    missing = [] if p.variadic else _public(p)[len(args) :]
+    for name in named:
+        if name not in missing:
+            raise TypeError(f"{p.name}() got an unexpected keyword argument {name!r}")
+    if len(named) < len(missing):
+        raise TypeError(f"{p.name}() missing required arguments: {', '.join(n for n in missing if n not in named)}")
+    return (*args, *(named[name] for name in missing))
+
+
 def _with_params(p: Primitive) -> Callable[..., Any]:
     """Return the op with its parameters spelled out: Python then checks and fills them in, twice as fast as we could.
 
     PyTorch takes most parameters by position too, as in ``x.sum(0, True)``, so they may be. For `sum` it reads::
 
-        def op(x, dim=..., keepdim=...):
-            if type(x) is ndarray:
-                return body(x, dim=dim, keepdim=keepdim)  # a bare array: a rule at work
-            if type(x) is not Tensor or type(array := x.array) is not ndarray or not (array.dtype is F8 or array.dtype is F4):
-                return apply(p, (x,), {'dim': dim, 'keepdim': keepdim})
-            if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
-                refresh(x)
+        def op(input, dim=..., keepdim=...):
+            if type(input) is ndarray:
+                return body(input, dim=dim, keepdim=keepdim)  # a bare array: a rule at work
+            if type(input) is not Tensor or type(array := input.array) is not ndarray or not (...float64 or float32):
+                return apply(p, (input,), {'dim': dim, 'keepdim': keepdim})
+            if (view := input._view) is not None and (input._node is None or view.version != input.storage.version):
+                refresh(input)
             try:
                 y = body(array, dim=dim, keepdim=keepdim)
             except ValueError as error:
                 raise shape_error(p, [array], error) from error
-            return wrapped(p, x, array, y, {'dim': dim, 'keepdim': keepdim})
+            return wrapped(p, input, array, y, {'dim': dim, 'keepdim': keepdim})
     """
     given = ", ".join(f"{k}={k}" for k in p.params)
     params = "{" + ", ".join(f"{k!r}: {k}" for k in p.params) + "}"
-    names_of_args = [f"*{p.arg_names[0]}"] if p.variadic else p.arg_names
+    names_of_args = [f"*{p.arg_names[0]}"] if p.variadic else _public(p)
     spelled = [k if default is _REQUIRED else f"{k}=defaults[{k!r}]" for k, default in p.params.items()]
     lines = [f"def op({', '.join([*names_of_args, *spelled])}):"]
     if p.variadic:
@@ -242,7 +269,7 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
             f"    return joined(p, xs, arrays, y, {params})",
         ]
     elif len(p.arg_names) == 1:
-        (x,) = p.arg_names
+        (x,) = names_of_args
         lines.append(f"    if type({x}) is ndarray: return body({x}, {given})")
         lines += [
             f"    if type({x}) is not Tensor or type(array := {x}.array) is not ndarray"
@@ -254,7 +281,7 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
             f"    return wrapped(p, {x}, array, y, {params})",
         ]
     else:
-        lines.append(f"    return apply(p, ({', '.join(p.arg_names)},), {params})")
+        lines.append(f"    return apply(p, ({', '.join(names_of_args)},), {params})")
     names: dict[str, Any] = {"defaults": p.params, "ndarray": ndarray, "body": p.body}
     names |= {"p": p, "apply": _apply, "wrapped": _wrapped_view if p.view else _wrapped, "shape_error": _shape_error}
     names |= {
@@ -341,18 +368,18 @@ def _kernel(p: Primitive) -> Callable[..., Any]:
 def _unary(p: Primitive) -> Callable[..., Any]:
     body, recorders, recorded = _kernel(p), p.recorders, bool(p.rules)
 
-    def op(x: Any) -> Any:
-        if type(x) is not Tensor:
-            return body(x) if type(x) is ndarray else _apply(p, (x,), {})
-        array = x.array
+    def op(input: Any) -> Any:
+        if type(input) is not Tensor:
+            return body(input) if type(input) is ndarray else _apply(p, (input,), {})
+        array = input.array
         if type(array) is not ndarray or not (array.dtype is _F8 or array.dtype is _F4):
-            return _apply(p, (x,), {})
-        if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
-            refresh(x)
+            return _apply(p, (input,), {})
+        if (view := input._view) is not None and (input._node is None or view.version != input.storage.version):
+            refresh(input)
         y = body(array)
         out = tensor_of(y if type(y) is ndarray else asarray(y))
-        if x._requires_grad and recorded and mode.enabled:
-            out._node = (recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, None)
+        if input._requires_grad and recorded and mode.enabled:
+            out._node = (recorders.get(_WANTED) or recorder(p, _WANTED))(p, (input,), (array,), out, None)
             out._requires_grad = True
         return out
 
@@ -364,34 +391,34 @@ def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any,
     body, recorders, recorded = _kernel(p), p.recorders, bool(p.rules)
     takes_numbers = p.name != "pow"  # whose rule asks whether the exponent is a number
 
-    def op(a: Any, b: Any) -> Any:
-        if type(a) is not Tensor:
-            return body(a, b) if type(a) is type(b) is ndarray else otherwise(a, b)
-        x, kind_b = a.array, NUMBER
+    def op(input: Any, other: Any) -> Any:
+        if type(input) is not Tensor:
+            return body(input, other) if type(input) is type(other) is ndarray else otherwise(input, other)
+        x, kind_b = input.array, NUMBER
         if type(x) is not ndarray or not (x.dtype is _F8 or x.dtype is _F4):
-            return otherwise(a, b)
-        if (view := a._view) is not None and (a._node is None or view.version != a.storage.version):
-            refresh(a)
-        if type(b) is Tensor:
-            z = b.array
+            return otherwise(input, other)
+        if (view := input._view) is not None and (input._node is None or view.version != input.storage.version):
+            refresh(input)
+        if type(other) is Tensor:
+            z = other.array
             if type(z) is not ndarray or z.dtype is not x.dtype:
-                return otherwise(a, b)
-            if (view := b._view) is not None and (b._node is None or view.version != b.storage.version):
-                refresh(b)
-            kind_b = WANTED if b._requires_grad else CONSTANT
-        elif takes_numbers and (type(b) is float or type(b) is int):
+                return otherwise(input, other)
+            if (view := other._view) is not None and (other._node is None or view.version != other.storage.version):
+                refresh(other)
+            kind_b = WANTED if other._requires_grad else CONSTANT
+        elif takes_numbers and (type(other) is float or type(other) is int):
             # NumPy takes twice as long to combine an array with a Python number.
-            z = number_array(b, x.dtype) if x.ndim else b
+            z = number_array(other, x.dtype) if x.ndim else other
         else:
-            return otherwise(a, b)
+            return otherwise(input, other)
         try:
             y = body(x, z)
         except ValueError as error:
             raise _shape_error(p, [x, z], error) from error
         out = tensor_of(y if type(y) is ndarray else asarray(y))
-        if (a._requires_grad or kind_b == WANTED) and recorded and mode.enabled:
-            kinds = (WANTED if a._requires_grad else CONSTANT, kind_b)
-            out._node = (recorders.get(kinds) or recorder(p, kinds))(p, (a, b), (x, z), out, None)
+        if (input._requires_grad or kind_b == WANTED) and recorded and mode.enabled:
+            kinds = (WANTED if input._requires_grad else CONSTANT, kind_b)
+            out._node = (recorders.get(kinds) or recorder(p, kinds))(p, (input, other), (x, z), out, None)
             out._requires_grad = True
         return out
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import factories
 from reference_impl import functions as F
+from reference_impl import random
 from reference_impl.tensor import Tensor
 
 __all__ = ["dropout", "scaled_dot_product_attention"]
@@ -24,7 +24,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
-    kept = factories.rand(*input.shape).array >= p
+    kept = random.rand(*input.shape).array >= p
     scale = Tensor((kept / (1 - p) if p < 1 else np.zeros(input.array.shape)).astype(input.array.dtype))
     out: Tensor = input.mul_(scale) if inplace else F.mul(input, scale)
     return out

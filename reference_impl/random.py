@@ -1,0 +1,232 @@
+"""Random tensors, from one generator or from a user's own. The numbers are NumPy's: the same seed gives others in PyTorch.
+
+>>> import reference_impl as torch
+>>> g = torch.Generator().manual_seed(7)
+>>> x = torch.randn(2, 3, generator=g, requires_grad=True)
+>>> x.shape, x.is_leaf
+(torch.Size([2, 3]), True)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reference_impl.dtypes import DType, default_float
+from reference_impl.factories import Shape, leaf, shape_of
+from reference_impl.tensor import Tensor
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "default_generator",
+    "initial_seed",
+    "manual_seed",
+    "multinomial",
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "seed",
+]
+
+
+class Generator:
+    """A source of random numbers with a state of its own."""
+
+    __slots__ = ("_seed", "numbers")
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.seed()
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from a seed, and return the generator.
+
+        Raises:
+            TypeError: the seed is no whole number.
+        """
+        if not isinstance(seed, (int, np.integer)):
+            raise TypeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        self._seed = int(seed)
+        self.numbers = np.random.default_rng(self._seed % 2**64)  # PyTorch takes negative seeds, modulo 2**64, too
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed that nobody can guess, and return it."""
+        drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        self.manual_seed(drawn)
+        return drawn
+
+    def initial_seed(self) -> int:
+        """Return the seed that the generator last started from."""
+        return self._seed
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the numbers that every function here draws by default again from a seed."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start them again from a seed that nobody can guess, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """Return the seed that they last started from."""
+    return default_generator.initial_seed()
+
+
+def _numbers(generator: Generator | None) -> np.random.Generator:
+    return (default_generator if generator is None else generator).numbers
+
+
+def _made(array: Any, dtype: DType | None, requires_grad: bool) -> Tensor:
+    return leaf(np.asarray(array).astype(default_float() if dtype is None else dtype.numpy), requires_grad)
+
+
+def rand(
+    *sizes: Any,
+    size: Shape | None = None,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return a tensor of numbers uniform on [0, 1)."""
+    return _made(_numbers(generator).random(shape_of(sizes, size)), dtype, requires_grad)
+
+
+def randn(
+    *sizes: Any,
+    size: Shape | None = None,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return a tensor of standard normal numbers."""
+    return _made(_numbers(generator).standard_normal(shape_of(sizes, size)), dtype, requires_grad)
+
+
+def rand_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return numbers uniform on [0, 1) in the input's shape and dtype; a leaf that does not require grad unless asked."""
+    return _made(_numbers(generator).random(tuple(input.shape)), dtype or input.dtype, requires_grad)
+
+
+def randn_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return standard normal numbers in the input's shape and dtype; a leaf that does not require grad unless asked."""
+    return _made(_numbers(generator).standard_normal(tuple(input.shape)), dtype or input.dtype, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Shape | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
+) -> Tensor:
+    """Return uniform integers of [low, high); ``randint(high, size)`` starts at 0.
+
+    Raises:
+        RuntimeError: there is no integer to draw.
+    """
+    if high is None or not isinstance(high, (int, np.integer)):
+        low, high, size = 0, low, high if size is None else size
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    drawn = _numbers(generator).integers(low, high, shape_of((() if size is None else size,), None))
+    return leaf(np.asarray(drawn).astype(np.int64 if dtype is None else dtype.numpy), requires_grad)
+
+
+def randint_like(
+    input: Tensor, low: int, high: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return uniform integers of [low, high), or of [0, low), in the input's shape and dtype."""
+    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return the whole numbers below n in random order."""
+    return leaf(_numbers(generator).permutation(n).astype(np.int64 if dtype is None else dtype.numpy), requires_grad)
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Shape | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return normal numbers of the given means and standard deviations: numbers with a `size`, or tensors.
+
+    Raises:
+        TypeError: both are numbers and there is no size.
+        RuntimeError: a standard deviation is negative.
+    """
+    given = [x for x in (mean, std) if isinstance(x, Tensor)]
+    if not given and size is None:
+        raise TypeError(f"normal() takes a size, or tensors; got mean={mean}, std={std}")
+    mean, std = (x.array if isinstance(x, Tensor) else x for x in (mean, std))
+    if np.any(np.asarray(std) < 0):
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, got {np.min(std)}")
+    if size is None:
+        shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+        dtype = dtype or given[0].dtype
+    else:
+        shape = shape_of((size,), None)
+    return _made(mean + std * _numbers(generator).standard_normal(shape), dtype, requires_grad)
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """Return 1 with the probability that each element is, else 0; a constant.
+
+    Raises:
+        RuntimeError: an element is no probability.
+    """
+    p = input.array
+    if not np.all((p >= 0) & (p <= 1)):
+        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+    return Tensor((_numbers(generator).random(p.shape) < p).astype(p.dtype))
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Return `num_samples` places of a vector, or of each row of a matrix, drawn with its elements as weights.
+
+    Raises:
+        RuntimeError: no vector or matrix; weights that are negative, infinite, nan or add up to 0; without
+            `replacement`, more samples than there are weights that are not 0.
+    """
+    weights = input.array.astype(np.float64)
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if not weights.sum(axis=-1).all():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement and num_samples > np.count_nonzero(weights, axis=-1).min():
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    numbers = _numbers(generator)
+    rows = [numbers.choice(len(w), num_samples, replacement, w / w.sum()) for w in np.atleast_2d(weights)]
+    return Tensor(np.array(rows[0] if weights.ndim == 1 else rows, dtype=np.int64))
