@@ -31,7 +31,18 @@ from harness.inference import OPS, ProgramError, infer_op
 from harness.programs import Instr, Param, Program, Scalar, Spec
 from harness.vocabulary.checks import Required
 
-__all__ = ["Answer", "Builder", "Node", "Subject", "Traced", "Untraceable", "framework_of", "is_filled", "subject"]
+__all__ = [
+    "Answer",
+    "Builder",
+    "Fillings",
+    "Node",
+    "Subject",
+    "Traced",
+    "Untraceable",
+    "framework_of",
+    "is_filled",
+    "subject",
+]
 
 
 class Untraceable(Exception):
@@ -60,6 +71,46 @@ class Traced:
     largest: float = 0.0
     random: bool = False
     operators: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Fillings:
+    """Large numbers that a function puts into places to take them out of play, such as the -1e9 of a masked softmax.
+
+    They are copied, or added to numbers that they swallow, and say nothing about the rounding of the others.
+
+    >>> fillings = Fillings()
+    >>> fillings.of(np.array(-1e9))
+    >>> fillings.largest_of(np.array([0.5, -2.0, -1e9 - 2.0, np.inf]))
+    2.0
+    """
+
+    sizes: list[float] = field(default_factory=list)
+
+    def of(self, values: Array) -> None:
+        """Learn from what places are filled with."""
+        with np.errstate(invalid="ignore"):
+            sizes = np.unique(np.abs(np.asarray(values, dtype=np.float64)))
+        large = sizes[(sizes > LARGE) & np.isfinite(sizes)]
+        if 0 < large.size <= 2:
+            self.sizes += [v for v in large.tolist() if v not in self.sizes]
+
+    def of_mask(self, values: Array) -> None:
+        """Learn from an added array, if it is a mask: zeros, and large numbers."""
+        sizes = np.abs(np.asarray(values, dtype=np.float64))
+        if ((sizes == 0) | (sizes > LARGE)).all() and (sizes == 0).any():
+            self.of(sizes)
+
+    def largest_of(self, values: Array) -> float:
+        """The largest finite magnitude that fills no place; 0 if there is none."""
+        sizes = np.abs(np.asarray(values, dtype=np.float64))
+        kept = np.isfinite(sizes)
+        for v in self.sizes:
+            kept &= np.abs(sizes - v) > 2.0**-6 * v
+        return float(sizes[kept].max(initial=0.0))
+
+
+LARGE = 2.0**10
 
 
 @dataclass(frozen=True, eq=False)

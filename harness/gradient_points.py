@@ -30,12 +30,14 @@ class Point:
         arrays: one an array of the subject; floats are float64.
         promised: the function must answer here, since the example has these shapes and an ordinary size.
         ordinary: numbers of the size of the example's: no formula needs to overflow.
+        mixed: one argument has another shape, as if it were broadcast, which means something for some functions only.
     """
 
     label: str
     arrays: tuple[Array, ...]
     promised: bool = False
     ordinary: bool = True
+    mixed: bool = False
 
 
 def widened(arrays: Sequence[Array], dtype: str = "float64") -> tuple[Array, ...]:
@@ -70,9 +72,13 @@ def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> 
         yield Point("a tie", tied)
     yield Point("a zero", _one_special(base, wanted, rng, 0.0))
     yield from _layouts(base, wanted)
+    yield from _indices(subject, base, rng)
     yield from _sizes(subject, base, rng, elements)
     yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
     yield Point("zeros, ones and ties", _each(base, wanted, lambda x: rng.choice([-1.0, 0.0, 0.5, 1.0], x.shape)))
+    yield Point(
+        "numbers of many sizes", _each(base, wanted, lambda x: x * 10.0 ** rng.uniform(-3, 2, x.shape)), ordinary=False
+    )
     yield Point("30 times the example", _each(base, wanted, lambda x: x * 30), ordinary=False)
     yield Point("1,000 times the example", _each(base, wanted, lambda x: x * 1e3), ordinary=False)
     yield Point("1e6 times the example", _each(base, wanted, lambda x: x * 1e6), ordinary=False)
@@ -200,6 +206,29 @@ def _layouts(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
         )
 
 
+def _indices(subject: Subject, base: Sequence[Array], rng: np.random.Generator) -> Iterator[Point]:
+    """One index of each array of whole numbers is that of its neighbour: a place is named twice, and another one less.
+
+    What is sorted stays so. A permutation stays as it is: a function of one may rely on it.
+    """
+    found = False
+    made = list(_each(base, subject.wanted, lambda x: _jittered(x, rng)))
+    for i, x in enumerate(base[: subject.arguments]):
+        if x.dtype.kind not in "iu" or x.size < 2 or x.shape[-1] < 2:
+            continue
+        if x.ndim == 1 and np.array_equal(np.sort(x), np.arange(x.size)):
+            continue
+        rows = x.copy().reshape(-1, x.shape[-1])
+        apart = np.argwhere(rows[:, 1:] != rows[:, :-1])
+        if not len(apart):
+            continue
+        row, k = apart[int(rng.integers(len(apart)))]
+        rows[row, k + 1] = rows[row, k]
+        made[i], found = rows.reshape(x.shape), True
+    if found:
+        yield Point("an index twice", tuple(made))
+
+
 def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, elements: int) -> Iterator[Point]:
     """Each size of the arguments' axes replaced by 1, by one more, by 0; then single axes of single arguments by 1."""
     n = subject.arguments
@@ -229,6 +258,7 @@ def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, el
                 yield Point(
                     f"argument {i} broadcast from {shape}",
                     tuple(_refilled(y, shape, rng) if j == i else y for j, y in enumerate(base)),
+                    mixed=True,
                 )
                 break
     for i, x in enumerate(base[:n]):
@@ -247,7 +277,7 @@ def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, el
 
 
 def _refilled(x: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """An array of another shape with numbers like those of x; ints and flags are repeated."""
+    """An array of another shape with numbers like those of x, in another order; ints and flags are repeated."""
     if shape == x.shape:
         return x
     n = math.prod(shape)
@@ -255,4 +285,4 @@ def _refilled(x: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Arr
     filled = filled.reshape(shape)
     if x.dtype.kind != "f":
         return filled
-    return _jittered(filled.astype(np.float64), rng)
+    return _jittered(rng.permuted(filled.astype(np.float64)), rng)

@@ -31,6 +31,8 @@ __all__ = [
     "adbench_distance",
     "agree_exactly",
     "compare_arrays",
+    "farthest",
+    "is_continuous",
     "is_rounding",
     "is_steady",
     "is_symmetric",
@@ -631,7 +633,9 @@ def _place_of(k: int, arrays: Sequence[Array]) -> tuple[int, tuple[int, ...]]:
     raise IndexError(k)
 
 
-def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_gap: float | None) -> bool:
+def is_rounding(
+    verdict: Verdict, largest: float, dtype: str, gap: float, twin_gap: float | None, *, shown: float = math.inf
+) -> bool:
     """Tell whether a gradient outside its bound has the right rule and lost digits.
 
     Args:
@@ -640,6 +644,7 @@ def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_g
         dtype: the least precise float type on the way.
         gap: distance of the worst element, relative to the largest of its array, in the wider precision.
         twin_gap: the same in float32; None if the function does not run in it.
+        shown: the largest magnitude of arguments, cotangents and results.
 
     Rounding leaves errors of the size of a unit in the last place of the largest number on the way; a rule that is
     wrong by less than ROUNDED such units cannot be told from one. Beyond that, rounding shrinks with the precision.
@@ -647,9 +652,44 @@ def is_rounding(verdict: Verdict, largest: float, dtype: str, gap: float, twin_g
     if verdict.worst is None or not math.isfinite(verdict.worst.got):
         return False
     unit = UNITS[dtype] * max(largest, float(np.finfo(np.float32).tiny) * (dtype != "float64"))
+    if twin_gap is not None and largest > shown * 2.0**20 and twin_gap < min(gap * 2.0**14, 2.0**-6):
+        # Huge numbers came and went, as in 1 / (exp(90) - 1), and float32, which has half the digits, is as near.
+        return False
     if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
         return True
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
+
+
+def is_continuous(here: Sequence[Array], beside: Sequence[Array], step: float) -> bool:
+    """Tell whether values a step apart differ as those of a function with no jump do: by some thousand steps at most."""
+    for a, b in zip(here, beside, strict=True):
+        if a.shape != b.shape or a.dtype.kind != "f":
+            return False
+        x, y = a.astype(np.float64), b.astype(np.float64)
+        with np.errstate(all="ignore"):
+            if not (np.abs(x - y) <= 2.0**10 * step * (np.abs(x) + 1.0)).all():
+                return False
+    return True
+
+
+def farthest(got: Sequence[Array | None], truth: Sequence[Any], bounds: Sequence[Any]) -> list[Element]:
+    """Return, for each array, the element outside its bound whose error is the largest, as a plain difference.
+
+    The worst element of a verdict is that with the largest error in units of its bound, mostly a small one. What is
+    called rounding has to be rounding in the others, too.
+    """
+    found: list[Element] = []
+    for k, (array, true, allowed) in enumerate(zip(got, truth, bounds, strict=False)):
+        if array is None or array.dtype.kind != "f" or true is None or allowed is None or isinstance(true, np.ndarray):
+            continue
+        center, room = true.midpoints(), true.radii() + allowed.radii()
+        with np.errstate(all="ignore"):
+            errors = np.abs(array.astype(np.float64) - center)
+            errors = np.where(np.isfinite(errors) & (errors > room), errors, 0.0)
+        if errors.size and errors.max() > 0:
+            at = tuple(int(i) for i in np.unravel_index(int(errors.argmax()), errors.shape))
+            found.append(Element(k, at, float(array[at]), float(center[at]), float(room[at])))
+    return found
 
 
 def is_steady(gots: NDArray[Any], trues: NDArray[Any], rooms: NDArray[Any], dtype: str, largest: float) -> bool:

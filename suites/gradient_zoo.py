@@ -112,6 +112,36 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
             (y,) = ctx.saved_tensors
             return ct.mul_(y)
 
+    class Rows(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, table: Any, index: Any) -> Any:
+            ctx.save_for_backward(index)
+            ctx.shape = table.shape
+            return table[index]
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (index,) = ctx.saved_tensors
+            grad = ct.new_zeros(ctx.shape)
+            grad[index] += ct  # adds once to a row that is named twice
+            return grad, None
+
+    def relative(x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.expm1() / safe)
+
+    def of_relative(ct: Any, x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return ct * torch.where(x == 0, 1.0, (safe * safe.exp() - safe.expm1()) / safe**2)  # 1/2 at 0
+
+    def masked_rows(q: Any) -> Any:
+        return (q @ q.mT).masked_fill(torch.ones(3, 3).triu(1) > 0, -1e9).softmax(-1)
+
+    def of_masked_rows(ct: Any, q: Any) -> Any:
+        p = masked_rows(q)
+        g = p * (ct - (ct * p).sum(-1, keepdim=True)) * (1 + 1e-8)
+        return (g + g.mT) @ q
+
     torch.manual_seed(0)
     x = torch.randn(3, 4, dtype=torch.float64)
     y = torch.randn(3, 4, dtype=torch.float64)
@@ -170,6 +200,18 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
         "writes into the cotangent": (Writes.apply, (x,), "arguments unwritten"),
         "clips the cotangent": (custom(torch.sin, lambda ct, x: ct.clamp(-100, 100) * x.cos()), (x,), "linearity"),
         "straight through, unannounced": (custom(torch.round, lambda ct, x: ct), (x,), "vjp"),
+        "wrong where an index is named twice": (Rows.apply, (x, torch.tensor([0, 2])), "vjp"),
+        "another limit at zero": (custom(relative, of_relative), (row,), "vjp"),
+        "another limit at zero, in the example": (custom(relative, of_relative), (torch.linspace(-1, 1, 5),), "vjp"),
+        "small numbers behind huge ones": (
+            custom(
+                lambda x: (-x.expm1()).log(),
+                lambda ct, x: -ct * torch.where(x > -5, 1 / torch.expm1(-x), x.exp()),
+            ),
+            (-torch.rand(4, 5, dtype=torch.float64) * 3 - 0.01,),
+            "vjp",
+        ),
+        "beside a fill of -1e9": (custom(masked_rows, of_masked_rows), (x,), "vjp"),
         "nan at zero": (custom(square, lambda ct, x: ct * 2 * x * x / x), (x,), "vjp"),
         "none for a gradient": (
             custom(mul, lambda ct, x, y: (ct * y, None)),
@@ -205,6 +247,7 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
     """Name -> (function, example, options of `check_gradients`)."""
     import numpy as np
     import torch
+    from torch.utils.checkpoint import checkpoint
 
     def custom(forward: Any, backward: Any) -> Any:
         class Custom(torch.autograd.Function):
@@ -287,6 +330,44 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
             (x,) = ctx.saved_tensors
             return ct * (x.cos() * x + x.sin())
 
+    class Squares(torch.autograd.Function):
+        """A mean of squares, whose backward divides by the elements of its first argument."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, y: Any) -> Any:
+            ctx.save_for_backward(x, y)
+            return ((x - y) ** 2).mean()
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            x, y = ctx.saved_tensors
+            grad = ct * 2 * (x - y) / x.numel()
+            return grad, -grad
+
+    class Recomputed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            return checkpoint(lambda y: self.inner(y).tanh(), x, use_reentrant=False)
+
+    def sinc(x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.sin() / safe)
+
+    def of_sinc(ct: Any, x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return ct * torch.where(x == 0, 0.0, (safe * safe.cos() - safe.sin()) / safe**2)
+
+    def relative(x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.expm1() / safe)
+
+    def of_relative(ct: Any, x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return ct * torch.where(x == 0, 0.5, (safe * safe.exp() - safe.expm1()) / safe**2)
+
     def safe_norm(ct: Any, x: Any) -> Any:
         n = x.norm()
         return ct * torch.where(n > 0, x / n, torch.zeros_like(x))
@@ -333,6 +414,10 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
             {},
         ),
         "norm that is 0 at 0": (custom(lambda x: x.norm(), safe_norm), (row,), {}),
+        "a branch for zero": (custom(sinc, of_sinc), (torch.linspace(-1, 1, 5),), {}),
+        "a branch for zero, with another slope": (custom(relative, of_relative), (torch.linspace(-1, 1, 5),), {}),
+        "a loss of two arguments of one shape": (Squares.apply, (x, y), {}),
+        "a module that is computed again in the backward": (Recomputed(), (x.float(),), {}),
         "straight through": (custom(torch.round, lambda ct, x: ct), (x,), {"spec": lambda x: x}),
         "gradient reversal": (
             custom(lambda x: x.view_as(x), lambda ct, x: -0.5 * ct),

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from harness.cases import Array, Outcome, failed
-from harness.frontends import Answer, Builder, Node, Traced, Untraceable
+from harness.frontends import Answer, Builder, Fillings, Node, Traced, Untraceable
 from harness.gradient_scripts import jax_script
 from harness.inference import OPS
 
@@ -423,6 +423,7 @@ _LINEAR = {
     "cumsum",
     "fft_none",
 }
+_FILLS = {"add", "sub", "select_n", "scatter", "pad", "dynamic_update_slice"}
 _SAME = {
     "stop_gradient_none",
     "optimization_barrier",
@@ -442,6 +443,7 @@ class _Walk:
         self.writing = writing
         self.least = "float64"
         self.largest = 0.0
+        self.fillings = Fillings()
         self.operators: set[str] = set()
         self.cuts: set[Node | None] = set()  # what stop_gradient returned
 
@@ -459,7 +461,10 @@ class _Walk:
         env.update({v: (None, c) for v, c in zip(jaxpr.constvars, consts, strict=True)})
         env.update(dict(zip(jaxpr.invars, args, strict=True)))
         for eqn in jaxpr.eqns:
-            results = self.equation(eqn, [read(a) for a in eqn.invars])
+            given = [read(a) for a in eqn.invars]
+            if eqn.primitive.name in _FILLS:
+                self.fill(eqn.primitive.name, given)
+            results = self.equation(eqn, given)
             for var, pair in zip(eqn.outvars, results, strict=True):
                 env[var] = pair
                 self.note(pair[1])
@@ -472,9 +477,19 @@ class _Walk:
         order = {"bfloat16": 0, "float16": 1, "float32": 2, "float64": 3}
         if order.get(name, 3) < order[self.least]:
             self.least = name
-        top = float(np.max(np.abs(np.asarray(value, dtype=np.float64))))
-        if math.isfinite(top):
-            self.largest = max(self.largest, top)
+        sizes = np.abs(np.asarray(value, dtype=np.float64))
+        if not sizes.max() <= self.largest:
+            self.largest = max(self.largest, self.fillings.largest_of(sizes))
+
+    def fill(self, name: str, args: Sequence[Pair]) -> None:
+        """Learn what a primitive that selects fills places with, and what an added mask does."""
+        for node, value in args:
+            if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating) or not value.size:
+                continue
+            if name in ("add", "sub"):
+                self.fillings.of_mask(np.asarray(value, dtype=np.float64))
+            elif node is None:
+                self.fillings.of(np.asarray(value, dtype=np.float64))
 
     def equation(self, eqn: Any, args: Sequence[Pair]) -> list[Pair]:
         """Evaluate one equation."""

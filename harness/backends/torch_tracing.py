@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.backends.torch_eager import same_layout
 from harness.backends.torch_rows import CONSTANT, LINEAR, MOVES, PICKS, ROWS, SAME, plain
 from harness.cases import Array, Outcome, failed
-from harness.frontends import Answer, Builder, Node, Traced, Untraceable, is_filled
+from harness.frontends import Answer, Builder, Fillings, Node, Traced, Untraceable, is_filled
 from harness.gradient_scripts import torch_script
 from harness.inference import OPS
 
@@ -194,7 +194,7 @@ class TorchSubject:
         """Record the forward below autograd."""
         inputs = self._inputs(arrays, self.wanted)
         recorder = _Recorder([x for x, w in zip(inputs, self.wanted, strict=True) if w])
-        with _quiet(), _eagerly(), recorder:
+        with _quiet(), _eagerly(), self._in_place(inputs), recorder:
             outputs = self._outputs(self._call(inputs))
         if not outputs:
             raise Untraceable("the function returns no tensor")
@@ -217,7 +217,7 @@ class TorchSubject:
         live: tuple[bool, ...] = ()
         complaints: list[str] = []
         try:
-            with _quiet(), watch or contextlib.nullcontext():
+            with _quiet(), self._in_place(inputs), watch or contextlib.nullcontext():
                 outputs = self._outputs(self._call(inputs))
                 live = tuple(bool(y.requires_grad) for y in outputs)
                 values = tuple(_numpy(y) for y in outputs)
@@ -259,24 +259,27 @@ class TorchSubject:
                 return
             answers[name] = Answer(Outcome(values, found), tuple(bool(y.requires_grad) for y in outputs))
 
-        def forward(arrays: Sequence[Array]) -> tuple[Any, Any]:
+        @contextlib.contextmanager
+        def forward(arrays: Sequence[Array]) -> Iterator[tuple[Any, Any]]:
             inputs = self._inputs(arrays, self.wanted)
-            return self._outputs(self._call(inputs)), [x for x, w in zip(inputs, self.wanted, strict=True) if w]
+            with self._in_place(inputs):
+                outputs = self._outputs(self._call(inputs))
+                yield outputs, [x for x, w in zip(inputs, self.wanted, strict=True) if w]
 
         def again() -> tuple[Any, Any]:
-            outputs, leaves = forward(first)
-            return outputs, _pull_back(outputs, seeds, leaves)
+            with forward(first) as (outputs, leaves):
+                return outputs, _pull_back(outputs, seeds, leaves)
 
         def retained() -> tuple[Any, Any]:
-            outputs, leaves = forward(first)
-            _pull_back(outputs, seeds, leaves, retain_graph=True)
-            return outputs, _pull_back(outputs, seeds, leaves)
+            with forward(first) as (outputs, leaves):
+                _pull_back(outputs, seeds, leaves, retain_graph=True)
+                return outputs, _pull_back(outputs, seeds, leaves)
 
         def interleaved() -> tuple[Any, Any]:
-            outputs, leaves = forward(first)
-            with contextlib.suppress(Exception):  # the other point may be outside the domain
-                forward(other)
-            return outputs, _pull_back(outputs, seeds, leaves)
+            with forward(first) as (outputs, leaves):
+                with contextlib.suppress(Exception), forward(other):  # the other point may be outside the domain
+                    pass
+                return outputs, _pull_back(outputs, seeds, leaves)
 
         ask("a second time", again)
         ask("backward twice through one graph", retained)
@@ -287,7 +290,7 @@ class TorchSubject:
         """Backward through backward of <cotangents, f> + sum(f * f) / 2."""
         inputs = self._inputs(arrays, self.wanted)
         leaves = [x for x, w in zip(inputs, self.wanted, strict=True) if w]
-        with _quiet():
+        with _quiet(), self._in_place(inputs):
             outputs = self._outputs(self._call(inputs))
             total = None
             for y, c in zip(outputs, cotangents, strict=True):
@@ -330,7 +333,8 @@ class TorchSubject:
                     forward_ad.make_dual(x, same_layout(next(along))) if w else x
                     for x, w in zip(inputs, self.wanted, strict=True)
                 ]
-                outputs = self._outputs(self._call(duals))
+                with self._in_place(duals):
+                    outputs = self._outputs(self._call(duals))
                 parts = [forward_ad.unpack_dual(y) for y in outputs]
                 tangents = tuple(
                     np.zeros(tuple(p.primal.shape)) if p.tangent is None else _numpy(p.tangent) for p in parts
@@ -351,7 +355,7 @@ class TorchSubject:
         leaves = [x for x, w in zip(inputs, self.wanted, strict=True) if w]
         seeds = [None if c is None else same_layout(c).requires_grad_() for c in cotangents]
         try:
-            with _quiet():
+            with _quiet(), self._in_place(inputs):
                 outputs = self._outputs(self._call(inputs))
                 pairs = [(y, c) for y, c in zip(outputs, seeds, strict=True) if c is not None and y.requires_grad]
                 if not pairs:
@@ -387,7 +391,8 @@ class TorchSubject:
             def forward(*moving: Any) -> Any:
                 given = iter(moving)
                 full = [next(given) if w else x for x, w in zip(points, self.wanted, strict=True)]
-                outputs = self._outputs(self._call(full))
+                with self._in_place(full):
+                    outputs = self._outputs(self._call(full))
                 return tuple(outputs[k] for k in picked), tuple(outputs)
 
             _, pull, outputs = torch.func.vjp(forward, *leaves, has_aux=True)  # type: ignore[misc]  # three with aux
@@ -415,11 +420,10 @@ class TorchSubject:
     def _inputs(self, arrays: Sequence[Array], wanted: Sequence[bool]) -> list[Any]:
         return [same_layout(x).requires_grad_(bool(w)) for x, w in zip(arrays, wanted, strict=True)]
 
-    def _call(self, inputs: Sequence[Any]) -> Any:
-        """Call the function with tensors in the place of its arguments, parameters and closed-over tensors."""
-        given = iter(inputs)
-        leaves = [next(given) if isinstance(v, torch.Tensor) else v for v in self.leaves]
-        args, kwargs = pytree.tree_unflatten(leaves, self.layout)
+    @contextlib.contextmanager
+    def _in_place(self, inputs: Sequence[Any]) -> Iterator[None]:
+        """Put tensors in the place of parameters and closed-over ones: during the backward, too, which may recompute."""
+        given = iter(inputs[self.arguments :])
         with contextlib.ExitStack() as stack:
             for module in self.modules:
                 names = [k for k, _ in [*module.named_parameters(), *module.named_buffers()]]
@@ -427,12 +431,19 @@ class TorchSubject:
                 stack.enter_context(torch.nn.utils.stateless._reparametrize_module(module, values))
             for place in self.cells:
                 stack.enter_context(place.put(next(given)))
-            state = torch.random.get_rng_state()
-            torch.default_generator.manual_seed(_SEED)  # `torch.manual_seed` formats a traceback for other devices
-            try:
-                return self.fn(*args, **kwargs)
-            finally:
-                torch.random.set_rng_state(state)
+            yield
+
+    def _call(self, inputs: Sequence[Any]) -> Any:
+        """Call the function with tensors in the place of its arguments; the others stand `_in_place`."""
+        given = iter(inputs)
+        leaves = [next(given) if isinstance(v, torch.Tensor) else v for v in self.leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self.layout)
+        state = torch.random.get_rng_state()
+        torch.default_generator.manual_seed(_SEED)  # `torch.manual_seed` formats a traceback for other devices
+        try:
+            return self.fn(*args, **kwargs)
+        finally:
+            torch.random.set_rng_state(state)
 
     def _outputs(self, returned: Any) -> list[Any]:
         return [y for y in pytree.tree_leaves(returned) if isinstance(y, torch.Tensor)]
@@ -557,6 +568,16 @@ def _eagerly() -> Iterator[None]:
 
 
 _ORDER = {"bfloat16": 0, "float16": 1, "float32": 2, "float64": 3}
+_FILLS = {
+    "where",
+    "masked_fill",
+    "masked_scatter",
+    "scatter",
+    "scatter_reduce",
+    "index_fill",
+    "index_put",
+    "constant_pad_nd",
+}
 _PARTS = {"complex32": "float16", "complex64": "float32"}  # what a complex number is made of
 
 
@@ -564,7 +585,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the float type of least precision and the largest magnitude among all results.
 
     What a factory makes, and what is made of that alone, is no step of the way: `where(mask, eps, 0.0)` has the default
-    type, whatever the type of what it is added to.
+    type, whatever the type of what it is added to. Nor is the magnitude of what only fills a place, as the -1e9 of a
+    masked softmax, which is copied and never rounded.
     """
 
     def __init__(self) -> None:
@@ -572,6 +594,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.least = "float64"
         self.largest = 0.0
         self.apart: dict[int, Any] = {}  # the memory of what depends on no number from outside, kept alive
+        self.fillings = Fillings()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -580,12 +603,27 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(a.is_floating_point() and a.untyped_storage()._cdata not in self.apart for a in given):
             for t in made:
                 self.apart.pop(t.untyped_storage()._cdata, None)
+            self.fill(func, args, kwargs or {})
             self.note(made)
         else:
             for t in made:
                 if t.is_floating_point() and all(t is not a for a in given):
                     self.apart[t.untyped_storage()._cdata] = t.untyped_storage()
         return out
+
+    def fill(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Learn what an operator that selects fills places with, and what an added mask does."""
+        name = func._schema.name.removeprefix("aten::").rstrip("_")
+        if name in ("add", "sub"):
+            for a in args[:2]:
+                if isinstance(a, torch.Tensor) and a.is_floating_point() and a.numel() and not a._is_zerotensor():
+                    self.fillings.of_mask(_numpy(a))
+        elif name in _FILLS:
+            for a in pytree.tree_leaves((args, kwargs)):
+                if isinstance(a, torch.Tensor) and a.untyped_storage()._cdata in self.apart and a.numel():
+                    self.fillings.of(_numpy(a))
+                elif isinstance(a, float):
+                    self.fillings.of(np.array(a))
 
     def note(self, out: Any) -> None:
         for t in out if isinstance(out, (tuple, list)) else (out,):
@@ -598,8 +636,8 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.least = name
             if t.is_floating_point():
                 top = float(t.detach().abs().max())
-                if math.isfinite(top) and top > self.largest:
-                    self.largest = top
+                if top > self.largest:
+                    self.largest = max(self.largest, self.fillings.largest_of(_numpy(t)))
 
 
 @dataclass(eq=False)

@@ -21,6 +21,7 @@ def ask_around(check: Check, first: Seen, value: Tally, vjp: Tally) -> None:
     """Examine the example, in its own dtype, too, and as many points as its size allows."""
     work = sum(x.size for x in first.case.primals) * max(len(first.case.program.instrs), 1)
     most = int(np.clip(60_000 / max(work, 1), 3, 24))
+    check.mixes = _is_broadcasting(check, first)
     _count(check, first, value, vjp)
     _in_own_dtype(check, first, value, vjp)
     for k, point in enumerate(draw(check.subject, check.rng)):
@@ -52,14 +53,29 @@ def smooth_point(check: Check, first: Seen) -> Seen:
         return first
 
 
+def _is_broadcasting(check: Check, first: Seen) -> bool:
+    """Whether an output has the shape that the arguments have together, as that of a function of each element has."""
+    arrays = check.subject.arrays[: check.subject.arguments]
+    shapes = [x.shape for x, w in zip(arrays, check.subject.wanted, strict=False) if w]
+    try:
+        whole = np.broadcast_shapes(*shapes)
+    except ValueError:
+        return False
+    return any(v.shape == whole for v in first.answer.outcome.values)
+
+
 def _in_own_dtype(check: Check, first: Seen, value: Tally, vjp: Tally) -> None:
     """Examine the example in float32 if that is what it is in."""
     own = {x.dtype.name for x, w in zip(check.subject.arrays, check.subject.wanted, strict=True) if w}
     if check.dtype != "float64" or "float32" not in own:
         return
     narrow = another(check, dtype="float32", rounding="float32", beside=True)
+    point = Point("the example in float32", check.subject.arrays, promised=True)
+    if first.vjp.kind == "disagree":  # at a kink, as float64 has told
+        moved = nearby(widened(check.subject.arrays, "float32"), check.subject.wanted, check.rng, 0.125)
+        point = Point("beside the example in float32", moved)
     try:
-        seen = see(narrow, Point("the example in float32", check.subject.arrays, promised=True))
+        seen = see(narrow, point)
     except (Untraceable, Refused) as error:
         check.notes.append(f"not judged in float32: {error}")
         return
@@ -105,6 +121,9 @@ def _count(check: Check, seen: Seen, value: Tally, vjp: Tally) -> None:
         elif not seen.point.ordinary and is_worth_telling(verdict):
             check.notes.append(f"digits are lost at {seen.point.label}: {check.labelled(verdict)}")
         vjp.add(replace(verdict, kind="agree", ratios=()))
+    elif verdict.kind == "disagree" and seen.point.mixed and not check.mixes:
+        # Loud, but no verdict: the shapes of the example do not say that the function broadcasts.
+        check.notes.append(f"not right {told(check, seen, verdict)}; nothing says that shapes may be mixed there")
     elif verdict.kind == "disagree":
         vjp.wrong.append((told(check, seen, verdict), witness_of(check, seen, verdict)))
     else:

@@ -39,6 +39,7 @@ class Check:
     script: str = ""
     whole: tuple[Array, ...] | None = None
     random: bool = False
+    mixes: bool = True  # a shape of one argument may be broadcast to that of another
 
     def run(self, arrays: Sequence[Array], cotangents: Sequence[Array | None] | None, **how: Any) -> Answer:
         """Ask the judged function, as `Subject.run` does."""

@@ -17,7 +17,7 @@ from harness.checking.settling import why_unfaithful
 from harness.checking.shrinking import shrunk
 from harness.checking.tally import Tally
 from harness.frontends import Untraceable
-from harness.gradient_points import Point, widened
+from harness.gradient_points import Point, nearby, widened
 from harness.time_limits import OutOfTime
 
 __all__ = ["decide"]
@@ -55,7 +55,7 @@ def _claims(check: Check) -> list[Claim]:
     if first.vjp.kind == "disagree" and first.answer.stage == "backward":
         return [Claim("vjp", "wrong", f"backward raised {failure_of(first.answer)} at the example")]
     unfaithful = why_unfaithful(check, first)
-    if unfaithful:
+    if unfaithful and not _holds_beside(check, base):
         return portfolio(check, base, unfaithful)
     value, vjp = Tally("value"), Tally("vjp")
     ask_around(check, first, value, vjp)
@@ -71,6 +71,18 @@ def _claims(check: Check) -> list[Claim]:
     smooth = smooth_point(check, first)
     table = {**EXACT, **CERTIFIED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
+
+
+def _holds_beside(check: Check, base: Point) -> bool:
+    """Whether the example alone has a branch of its own, as a zero has in `where(x == 0, 1, sin(x) / x)`."""
+    if check.source is not check.subject or check.rounding != "float64":
+        return False
+    arrays = nearby(base.arrays, check.subject.wanted, check.rng, 0.125)
+    try:
+        beside = see(check, Point("beside the example", arrays))
+    except (Untraceable, Refused):
+        return False
+    return beside.value.kind == "agree" and not why_unfaithful(check, beside)
 
 
 def _value_claim(check: Check, tally: Tally) -> Claim:

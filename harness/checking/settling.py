@@ -20,7 +20,7 @@ from harness.checking.report import Witness
 from harness.checking.seeing import Refused, Seen, see, value_verdict
 from harness.frontends import Untraceable
 from harness.gradient_points import nearby, widened
-from harness.judgement import STEADY_POINTS, Verdict, is_rounding, is_steady, judge_between
+from harness.judgement import STEADY_POINTS, Verdict, farthest, is_continuous, is_rounding, is_steady, judge_between
 
 __all__ = ["inconclusive", "lost", "middle", "radius", "settled", "told", "why_unfaithful", "witness_of"]
 
@@ -42,7 +42,7 @@ def settled(check: Check, seen: Seen) -> Verdict:
         if lost(check, seen, verdict):
             return replace(verdict, aspect="accuracy")
         if why_unfaithful(check, seen):
-            return Verdict("inconclusive", "vjp", reason="the recorded forward does not hold beside the point")
+            return _singled_out(check, seen, verdict)
     return _beside(check, seen, verdict)
 
 
@@ -55,15 +55,26 @@ def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
     watched = check.run(arrays, seen.case.cotangents if backward else None, watched=True)
     if not math.isfinite(verdict.worst.got):
         return not seen.point.ordinary
-    largest = max(watched.largest, largest_of(arrays), largest_of(seen.case.cotangents) if backward else 0.0)
-    twin_gap = None
+    gots, _, _ = sides = _sides(verdict.claim, seen)
+    given = max(largest_of(check.moving(arrays)), largest_of(seen.case.cotangents) if backward else 0.0)
+    largest = max(watched.largest, given)
+    other = None
     if check.dtype == "float64" and check.rounding == "float64":
         narrow = another(check, dtype="float32", rounding="float32")
         with contextlib.suppress(Untraceable, Refused):
             casts = tuple(None if c is None else c.astype(np.float32) for c in seen.case.cotangents)
             other = see(narrow, seen.point, cotangents=casts)
-            twin_gap = _gap(verdict, other)
-    rounded = is_rounding(verdict, largest, check.rounding, _gap(verdict, seen), twin_gap)
+    rounded = all(
+        is_rounding(
+            replace(verdict, worst=element),
+            largest,
+            check.rounding,
+            _gap(verdict.claim, element.array, seen),
+            None if other is None else _gap(verdict.claim, element.array, other),
+            shown=max(given, largest_of(gots)),
+        )
+        for element in [verdict.worst, *farthest(*sides)]
+    )
     if check.dtype == check.rounding == "float32" and backward and (rounded or check.beside):
         # No wider type tells an unfortunate formula from a wrong rule; what the error does beside the point may.
         return not _steady(check, seen, verdict.worst.array, largest)
@@ -121,10 +132,63 @@ def why_unfaithful(check: Check, seen: Seen) -> str:
 
 def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
     """Hold a gradient at a possible kink against the derivatives around it."""
-    corners: list[list[Array]] = []
-    rooms: list[list[Array]] = []
     arrays = widened(seen.point.arrays, check.dtype)
     size = 2.0**-30 if check.dtype == "float64" else 2.0**-14
+    found = _between(check, seen, verdict, arrays, size)
+    if isinstance(found, Verdict):
+        return found
+    corners, slack = found
+    if check.dtype == "float64" and _is_blind(corners, slack):
+        # So close to the kink, digits cancel in the formula beside it, as in (exp(x) - 1) / x; farther off, they do not.
+        found = _between(check, seen, verdict, arrays, 2.0**-20)
+        if isinstance(found, Verdict):
+            return found
+        corners, slack = found
+    got = [
+        np.zeros(x.shape) if g is None else g
+        for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
+    ]
+    return judge_between("vjp", got, corners, slack)
+
+
+def _singled_out(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
+    """Hold a gradient at a point with a branch of its own, as of `where(x == 0, 1, sin(x) / x)`, against those around.
+
+    Where the function is smooth there, points around it agree on what the gradient is, at both of two distances.
+    """
+    unknown = inconclusive(verdict, "the recorded forward does not hold beside the point")
+    if check.dtype != "float64" or check.rounding != "float64" or seen.answer.outcome.failure is not None:
+        return unknown
+    arrays = widened(seen.point.arrays, check.dtype)
+    got = [
+        np.zeros(x.shape) if g is None else g
+        for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
+    ]
+    found: list[Verdict] = []
+    for size in (2.0**-20, 2.0**-16):
+        around = _between(check, seen, verdict, arrays, size, alike=True)
+        if isinstance(around, Verdict):
+            return unknown
+        found.append(judge_between("vjp", got, *around))
+    kinds = {v.kind for v in found}
+    return found[0] if len(kinds) == 1 and kinds != {"inconclusive"} else unknown
+
+
+def _is_blind(corners: Sequence[Sequence[Array]], slack: Sequence[Array]) -> bool:
+    """Whether rounding beside a kink is as large as a part of the derivatives there."""
+    largest = max((np.abs(c).max(initial=0.0) for corner in corners for c in corner), default=0.0)
+    return bool(max((s.max(initial=0.0) for s in slack), default=0.0) > 2.0**-8 * (largest + 1.0))
+
+
+def _between(
+    check: Check, seen: Seen, verdict: Verdict, arrays: Sequence[Array], size: float, *, alike: bool = False
+) -> Verdict | tuple[list[list[Array]], list[Array]]:
+    """The derivatives at points around this one, and how far off they may be; or the verdict, if they tell it.
+
+    With `alike` every point around must have an answer whose values are near those here.
+    """
+    corners: list[list[Array]] = []
+    rooms: list[list[Array]] = []
     wanted = check.subject.wanted
     # One array alone, too: an element that meets many of another one is then on the same side of all of them.
     alone = [tuple(i == j for j in range(len(wanted))) for i, w in enumerate(wanted) if w]
@@ -136,7 +200,14 @@ def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
             try:
                 other = see(check, moved, cotangents=seen.case.cotangents)
             except (Untraceable, Refused):
+                if alike:
+                    return inconclusive(verdict, "kink")
                 continue
+            if alike and (
+                other.value.kind != "agree"
+                or not is_continuous(seen.answer.outcome.values, other.answer.outcome.values, size)
+            ):
+                return inconclusive(verdict, "kink")
             if other.certificate.status != "certified" or any(
                 g is not None and not g.is_finite().all() for g in other.certificate.grads
             ):
@@ -148,12 +219,7 @@ def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
             rooms.append([radius(g, x) for g, x in zip(other.bound.grads, check.moving(arrays), strict=True)])
     if len(corners) < 2:
         return verdict if verdict.kind == "inconclusive" else inconclusive(verdict, "kink")
-    slack = [_slack([r[i] for r in rooms], [c[i] for c in corners], size) for i in range(len(corners[0]))]
-    got = [
-        np.zeros(x.shape) if g is None else g
-        for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
-    ]
-    return judge_between("vjp", got, corners, slack)
+    return corners, [_slack([r[i] for r in rooms], [c[i] for c in corners], size) for i in range(len(corners[0]))]
 
 
 def told(check: Check, seen: Seen, verdict: Verdict) -> str:
@@ -183,18 +249,19 @@ def inconclusive(verdict: Verdict, reason: str) -> Verdict:
     return Verdict("inconclusive", verdict.claim, reason=reason, elements=n, undecided=n, reasons={reason: n})
 
 
-def _gap(verdict: Verdict, seen: Seen) -> float:
-    """How far the array of the worst element is from the truth, relative to its largest element."""
-    assert verdict.worst is not None
-    k = verdict.worst.array
-    pairs = (
-        (seen.answer.outcome.values, seen.certificate.values)
-        if verdict.claim == "value"
-        else (seen.answer.outcome.grads, seen.certificate.grads)
-    )
-    if seen.answer.outcome.failure is not None or k >= len(pairs[0]) or k >= len(pairs[1]):
+def _sides(claim: str, seen: Seen) -> tuple[Sequence[Array | None], Sequence[Any], Sequence[Any]]:
+    """What came, the truth and the bound, of values or of gradients."""
+    if claim == "value":
+        return seen.answer.outcome.values, seen.certificate.values, seen.bound.values
+    return seen.answer.outcome.grads, seen.certificate.grads, seen.bound.grads
+
+
+def _gap(claim: str, k: int, seen: Seen) -> float:
+    """How far array k is from the truth, relative to its largest element."""
+    gots, trues, _ = _sides(claim, seen)
+    if seen.answer.outcome.failure is not None or k >= len(gots) or k >= len(trues):
         return math.inf
-    got, true = pairs[0][k], pairs[1][k]
+    got, true = gots[k], trues[k]
     center: Any = 0.0 if true is None else true if isinstance(true, np.ndarray) else true.midpoints()
     here = np.zeros(np.shape(center)) if got is None else got.astype(np.float64)
     with np.errstate(all="ignore"):
