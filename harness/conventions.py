@@ -166,6 +166,15 @@ def _jax_mish(ct: Any, x: Any) -> Any:
     return ct * (t + x * ((1 + t) * (1 - t) * _jax_sigmoid(x)))
 
 
+def _jax_gelu(ct: Any, x: Any, approximate: str) -> Any:
+    """The rule of x (1 + tanh(...)) / 2, which begins with the cotangent: small numbers are taken for 0 on the way."""
+    if approximate == "none":
+        return ct * gelu_slope(x, approximate)
+    t = tanh(scaled(x + scaled(x * square(x), by="0.044715"), by="sqrt(2/pi)"))
+    inner = scaled(ct * x * 0.5 * (1 - t * t), by="sqrt(2/pi)")
+    return ct * ((1 + t) * 0.5) + (inner + scaled(inner, by="0.044715") * (square(x) * 3))
+
+
 def _by_exponential(ct: Any, x: Any, y: Any) -> Any:
     """The rule of log_ndtr as density over probability, in logarithms that cancel: x^2 u is the relative error."""
     return ct * scaled(exp(square(x) * -0.5 - y), by="1/sqrt(2 pi)")
@@ -285,6 +294,9 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "logsigmoid": lambda ct, x: ct * _jax_sigmoid(-x),
         "softplus": _jax_softplus,
         "mish": _jax_mish,
+        "reciprocal": lambda ct, x: -(ct * reciprocal(square(x))),
+        "gelu": _jax_gelu,
+        "atanh": lambda ct, x: reciprocal(1 + x) * (ct / (1 - x)),
         "xlogy": (lambda ct, b: ct * log(b), lambda ct, a, b: ct * a / b),
         "xlog1py": (lambda ct, b: ct * log1p(b), lambda ct, a, b: ct * a / (b + 1)),
     },

@@ -36,8 +36,8 @@ def _valued(graph: Any, value: Any) -> Any:
 
 def _summed(a: Any, b: Any, terms: int) -> Any:
     """a + b as parts of one sum of so many terms, in any order: what cancels is rounded before it does."""
-    a, b = (x + 0 * y for x, y in ((a, b), (b, a)))
-    zeros = [tape.zeros_like(a)] * max(terms - 2, 0)
+    a, b = tape.broadcast_tensors(a, b)
+    zeros = [tape.zeros_like(a)] * (terms - 2)
     return tape.sum(tape.stack([a, b, *zeros]), 0)
 
 
@@ -109,9 +109,11 @@ def _normalised(name: str, standing: Callable[[Any, Mapping[str, Any]], tuple[An
             wide, dims, shape = standing(x, params)
             mean = tape.mean(wide, dims, keepdim=True)
             root = tape.rsqrt(tape.var(wide, dims, correction=0, keepdim=True) + params.get("eps", 1e-5))
-            apart, scale = (y.reshape(tuple(x.shape)) for y in (_summed(wide, -mean, 3), root + 0 * wide))
+            apart, scale = (
+                y.reshape(tuple(x.shape)) for y in (_summed(wide, -mean, 3), root.expand(tuple(wide.shape)))
+            )
             scale = scale if weight is None else scale * weight.reshape(shape)
-            shift = 0 * x if bias is None else bias.reshape(shape)
+            shift = tape.zeros_like(x) if bias is None else bias.reshape(shape)
             return _valued(graph, _summed(apart * scale, shift, 3))
 
     return op

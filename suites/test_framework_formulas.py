@@ -150,6 +150,7 @@ FORMULAE = {
 
 JAX_CASES = {
     "softsign": case_of("softsign", "float64", [2.0, 1.0], [1e9, 4.0]),
+    "gelu": case_of("gelu", "float64", [4e-304, 1.0], [-4.5, 1.0], approximate="tanh"),
     "logsigmoid": case_of("logsigmoid", "float64", [2.0, 1.0], [-33.23655214182057, 4.0]),
     "mish": case_of("mish", "float64", [3.0, -1.0], [-26.490653560733712, 1.0]),
     "softplus": case_of("softplus", "float64", [2.0, 1.0], [-33.3, 25.7], beta=1.0, threshold=1000.0),
@@ -199,9 +200,14 @@ def test_a_number_some_bounds_off_is_one_all_the_same(name: str, claim: int) -> 
     assert examine.examine(case, engine, outcome=wrong)[claim].kind == "disagree"
 
 
-@NEEDS_TORCH
-@pytest.mark.parametrize("name", [*RULES["torch"], *formulae.FORMULAE["torch"]])
-def test_a_formula_is_the_same_function(name: str) -> None:
+SAME = (
+    *(("torch", name) for name in (*RULES["torch"], *formulae.FORMULAE["torch"])),
+    *(("jax", name) for name in ("atanh", "gelu", "reciprocal", "logsigmoid", "softplus", "mish", "div")),
+)
+
+
+@pytest.mark.parametrize(("framework", "name"), SAME)
+def test_a_formula_is_the_same_function(framework: str, name: str) -> None:
     """In exact arithmetic, at edges of the domain as elsewhere: only rounding differs."""
     compared = 0
     for k in range(12):
@@ -209,7 +215,7 @@ def test_a_formula_is_the_same_function(name: str) -> None:
         case = point(program, seed=k + 1, kind="edge" if k % 4 == 3 else "random")
         with precision(128), undecided("union"):
             ours = pull_back_balls(case)
-            with following("torch", {name}):
+            with following(framework, {name}):
                 theirs = pull_back_balls(case)
         for one, other in zip((*ours[0], *ours[1]), (*theirs[0], *theirs[1]), strict=True):
             if type(one) is BallArray and type(other) is BallArray:
