@@ -265,6 +265,7 @@ def framework_of(fn: Any, args: Sequence[Any] = ()) -> str:
     inner = fn
     for _ in range(8):
         inner = getattr(inner, "__wrapped__", None) or getattr(inner, "func", None) or inner
+        found.update(t.__module__.partition(".")[0] for t in type(inner).__mro__)
     found.add(str(getattr(inner, "__module__", "")).partition(".")[0])
     owner = getattr(inner, "__self__", None)
     if owner is not None:

@@ -76,9 +76,11 @@ def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> 
     yield from _sizes(subject, base, rng, elements)
     yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
     yield Point("zeros, ones and ties", _each(base, wanted, lambda x: rng.choice([-1.0, 0.0, 0.5, 1.0], x.shape)))
-    yield Point(
-        "numbers of many sizes", _each(base, wanted, lambda x: x * 10.0 ** rng.uniform(-3, 2, x.shape)), ordinary=False
-    )
+    sizes = lambda x: x * 10.0 ** rng.uniform(-3, 3, x.shape)
+    yield Point("numbers of many sizes", _each(base, wanted, sizes), ordinary=False)
+    either = lambda x: x * 10.0 ** rng.uniform(0, 3, x.shape) * rng.choice([-1.0, 1.0], x.shape)
+    yield Point("numbers of many sizes and both signs", _each(base, wanted, either), ordinary=False)
+    yield Point("a row that is tiny", _each(base, wanted, lambda x: _with_row(x, 1e-14, rng)), ordinary=False)
     yield Point("30 times the example", _each(base, wanted, lambda x: x * 30), ordinary=False)
     yield Point("1,000 times the example", _each(base, wanted, lambda x: x * 1e3), ordinary=False)
     yield Point("1e6 times the example", _each(base, wanted, lambda x: x * 1e6), ordinary=False)
@@ -143,6 +145,15 @@ def _jittered(x: Floats, rng: np.random.Generator) -> Floats:
     zeros = x == 0
     moved[zeros] = rng.uniform(-0.5, 0.5, int(np.sum(zeros)))
     return moved
+
+
+def _with_row(x: Floats, factor: float, rng: np.random.Generator) -> Floats:
+    """One row along the last axis times a factor: it may fall below what a formula guards its denominators with."""
+    made: Floats = np.array(x)
+    if x.size:
+        rows = made.reshape(-1, x.shape[-1] if x.ndim else 1)
+        rows[int(rng.integers(len(rows)))] *= factor
+    return made
 
 
 def _one_tie(base: Sequence[Array], wanted: Sequence[bool], rng: np.random.Generator) -> tuple[Array, ...] | None:

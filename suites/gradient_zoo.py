@@ -211,6 +211,21 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
             (-torch.rand(4, 5, dtype=torch.float64) * 3 - 0.01,),
             "vjp",
         ),
+        "below the guard of a denominator": (
+            custom(
+                lambda x: x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12),
+                lambda ct, x: (
+                    (ct - (y := x / (n := x.norm(dim=-1, keepdim=True).clamp(min=1e-12))) * (ct * y).sum(-1, True)) / n
+                ),
+            ),
+            (x,),
+            "vjp",
+        ),
+        "a bound that the example never meets": (
+            custom(lambda x: x.clamp(-3, 1), lambda ct, x: ct * (x <= 1)),
+            (x.abs() / 10,),
+            "vjp",
+        ),
         "beside a fill of -1e9": (custom(masked_rows, of_masked_rows), (x,), "vjp"),
         "nan at zero": (custom(square, lambda ct, x: ct * 2 * x * x / x), (x,), "vjp"),
         "none for a gradient": (
@@ -344,6 +359,22 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
             grad = ct * 2 * (x - y) / x.numel()
             return grad, -grad
 
+    class Scaled(torch.nn.Module):
+        """A product with a matrix over its largest singular value, estimated without gradient."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(4, 4))
+            self.register_buffer("u", torch.ones(4))
+
+        def forward(self, x: Any) -> Any:
+            with torch.no_grad():
+                v = self.weight.t() @ self.u
+                v = v / v.norm()
+                u = self.weight @ v
+                u = u / u.norm()
+            return x @ (self.weight / (u @ self.weight @ v)).t()
+
     class Recomputed(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -418,6 +449,18 @@ def right() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, An
         "a branch for zero, with another slope": (custom(relative, of_relative), (torch.linspace(-1, 1, 5),), {}),
         "a loss of two arguments of one shape": (Squares.apply, (x, y), {}),
         "a module that is computed again in the backward": (Recomputed(), (x.float(),), {}),
+        "an embedding with padding": (torch.nn.Embedding(4, 2, padding_idx=0), (torch.tensor([1, 0, 3]),), {}),
+        "no_grad in a module, which forward mode ignores": (Scaled(), (x.float(),), {}),
+        "squares of a short-time Fourier transform": (
+            lambda x: torch.stft(x, 8, 4, window=torch.hann_window(8), return_complex=True, center=False).abs() ** 2,
+            (torch.randn(24),),
+            {},
+        ),
+        "a likelihood by a Cholesky factor": (
+            lambda a, b: (b * torch.cholesky_solve(b, torch.linalg.cholesky((a + a.mT) / 2))).sum(),
+            (x @ x.mT + torch.eye(3), x[:, :1]),
+            {},
+        ),
         "straight through": (custom(torch.round, lambda ct, x: ct), (x,), {"spec": lambda x: x}),
         "gradient reversal": (
             custom(lambda x: x.view_as(x), lambda ct, x: -0.5 * ct),

@@ -749,6 +749,18 @@ def _slogdet(b: Builder, a: Node) -> tuple[None, Node, None, None]:
 def _solve_triangular(
     b: Builder, a: Node, y: Node, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Node:
-    if not left or unitriangular:
-        raise Untraceable("a triangular solve from the right, or with ones on the diagonal")
-    return b.emit("solve_triangular", a, y, upper=upper)
+    if unitriangular:
+        raise Untraceable("a triangular solve with ones on the diagonal")
+    if left:
+        return b.emit("solve_triangular", a, y, upper=upper)
+    turned, right = (b.emit("transpose", z, dim0=-2, dim1=-1) for z in (a, y))
+    return b.emit("transpose", b.emit("solve_triangular", turned, right, upper=not upper), dim0=-2, dim1=-1)
+
+
+@row("cholesky_solve.default")
+def _cholesky_solve(b: Builder, y: Node, factor: Node, upper: bool = False) -> Node:
+    kept = b.emit("triu" if upper else "tril", factor)
+    turned = b.emit("transpose", kept, dim0=-2, dim1=-1)
+    first, second = (turned, kept) if upper else (kept, turned)
+    x = b.emit("solve_triangular", first, y, upper=False)
+    return b.emit("solve_triangular", second, x, upper=True)

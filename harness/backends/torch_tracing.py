@@ -927,7 +927,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise Untraceable(f"the operator {func} with an index that names a place twice")
         parts = moved if isinstance(moved, (tuple, list)) else (moved,)
         nodes = [self.builder.moved(sources, p.numpy().astype(np.int64)) for p in parts]
+        if name == "aten::embedding":
+            nodes = [self.padded(nodes[0], args[1], args[2] if len(args) > 2 else kwargs.get("padding_idx", -1))]
         return out, nodes if isinstance(moved, (tuple, list)) else nodes[0]
+
+    def padded(self, node: Node, index: Any, padding: int) -> Node:
+        """Rows of an embedding, of which that for padding gets no gradient."""
+        hit = _numpy(index == padding)
+        if not hit.any():
+            return node
+        mask = self.builder.constant(np.broadcast_to(hit[..., None], node.shape))
+        return self.builder.emit("where", mask, self.builder.emit("detach", node), node)
 
     def linear(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Write an operator that is linear in the one tensor that moves as a product with its matrix."""

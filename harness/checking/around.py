@@ -127,5 +127,7 @@ def _count(check: Check, seen: Seen, value: Tally, vjp: Tally) -> None:
     elif verdict.kind == "disagree":
         vjp.wrong.append((told(check, seen, verdict), witness_of(check, seen, verdict)))
     else:
+        if verdict.kind == "inconclusive" and verdict.reason == "not finite at a kink":
+            check.notes.append(f"the gradient is not finite at {seen.point.label}, at a kink, where the value is")
         vjp.conventions += verdict.reason == "another convention at a kink"
         vjp.add(verdict)

@@ -15,7 +15,7 @@ from harness.cases import Array, Outcome
 from harness.checking.asking import Check, cast, largest_of
 from harness.checking.claims import Ask
 from harness.checking.report import Claim
-from harness.checking.seeing import Refused, Seen, see
+from harness.checking.seeing import Refused, Seen, see, uncut
 from harness.checking.settling import lost, settled, witness_of
 from harness.frontends import Answer, Untraceable
 from harness.gradient_points import Point, nearby, widened
@@ -115,6 +115,13 @@ def _forward_mode(
         return Claim("forward mode", "inconclusive", truth.reason)
     bound = bound_jvp(seen.case, [*along, *fixed], check.subject.kernels, rounding=check.rounding)
     verdict = judge_jvp(seen.case, cast(outcome, check.dtype), truth, bound)
+    whole = replace(seen.case, program=uncut(seen.case.program))
+    if verdict.kind == "disagree" and whole.program is not seen.case.program:
+        # What no_grad cuts off in reverse mode moves in forward mode.
+        truth = certify_jvp(whole, [*along, *fixed])
+        bound = bound_jvp(whole, [*along, *fixed], check.subject.kernels, rounding=check.rounding)
+        other = judge_jvp(whole, cast(outcome, check.dtype), truth, bound)
+        verdict = other if other.kind == "agree" else verdict
     if verdict.kind == "disagree":
         watched = check.run(arrays, cotangents, watched=True)
         if verdict.worst is None or not is_rounding(

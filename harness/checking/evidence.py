@@ -25,7 +25,7 @@ from harness.checking.estimates import (
     unit_directions,
 )
 from harness.checking.report import Claim, Word
-from harness.checking.seeing import Seen
+from harness.checking.seeing import Seen, uncut
 from harness.checking.settling import middle
 from harness.frontends import Answer
 from harness.gradient_points import Point, nearby, widened
@@ -33,12 +33,10 @@ from harness.judgement import SURE, UNITS, Verdict, judge, judge_against_estimat
 from harness.oracles.certificate import certify
 from harness.oracles.complex_step import on_circle
 from harness.oracles.finite_differences import Estimate
-from harness.programs import Instr, Scalar
 from harness.time_limits import within
 
 __all__ = ["PORTFOLIO"]
 
-ONE = Scalar(1.0)
 FEW = 2  # directions for each kind of evidence
 RADII = tuple(2.0**-k for k in (3, 6, 10, 14, 18))  # of circles around a point, in units of its size
 NEIGHBOURS = 6  # points of a float64 twin
@@ -70,6 +68,8 @@ def _evidence(name: str, look: Look, *, of_values: bool) -> Ask:
             again = look(check, beside, other, cotangents) if other.outcome.failure is None else found
             if isinstance(again, Verdict) and again.kind != "disagree":
                 found = Verdict("inconclusive", name, reason="kink", elements=found.elements, undecided=found.elements)
+            elif look is _against_forward and seen is not None and _is_cut(seen):
+                found = "not applicable", "gradients are cut off (no_grad), which forward mode does not know"
         return _claim(name, found, overruled=of_values and proved)
 
     return ask
@@ -77,12 +77,9 @@ def _evidence(name: str, look: Look, *, of_values: bool) -> Ask:
 
 def _is_cut(seen: Seen) -> bool:
     """Whether what the function cuts off changes its gradient; the maximum that a softmax subtracts does not."""
-    program = seen.case.program
-    if all(i.op != "detach" for i in program.instrs):
+    whole = uncut(seen.case.program)
+    if whole is seen.case.program:
         return False
-    whole = replace(
-        program, instrs=tuple(Instr("mul", (*i.args, ONE)) if i.op == "detach" else i for i in program.instrs)
-    )
     moving = [x for x, w in zip(seen.case.primals, seen.case.requires_grad, strict=True) if w]
     true = certify(replace(seen.case, program=whole))
     grads = tuple(middle(g, x).astype(x.dtype) for g, x in zip(true.grads, moving, strict=False))
@@ -183,6 +180,8 @@ def _complex_total(ray: Ray, z: complex) -> tuple[complex, str]:
         return complex(
             math.nan
         ), f"{outcome.failure.kind}: {outcome.failure.message.strip().partition(chr(10))[0][:120]}"
+    if any(c is not None and c.shape != y.shape for c, y in zip(ray.cotangents[0], outcome.values, strict=False)):
+        return complex(math.nan), "its results have other shapes then"
     with np.errstate(all="ignore"):
         pairs = zip(ray.cotangents[0], outcome.values, strict=True)
         return sum((complex(np.sum(np.multiply(c, y))) for c, y in pairs if c is not None), 0j), ""

@@ -16,9 +16,9 @@ from harness.inference import infer
 from harness.judgement import UNITS, Verdict, judge
 from harness.oracles.bound import Bound, enclose_backend, enlarged
 from harness.oracles.certificate import Certificate, certify
-from harness.programs import Program
+from harness.programs import Instr, Program, Scalar
 
-__all__ = ["Refused", "Seen", "enclosed", "must_answer", "see", "value_verdict"]
+__all__ = ["Refused", "Seen", "enclosed", "must_answer", "see", "uncut", "value_verdict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +136,16 @@ def value_verdict(check: Check, case: Case, answer: Answer) -> Verdict:
     wanted = sum(case.requires_grad)
     outcome = Outcome(answer.outcome.values, (None,) * wanted)
     return judge(still, cast(outcome, check.dtype), certificate, bound)[0]
+
+
+def uncut(program: Program) -> Program:
+    """The program with nothing cut off from gradients; the program itself if nothing is."""
+    if all(i.op != "detach" for i in program.instrs):
+        return program
+    one = Scalar(1.0)
+    return replace(
+        program, instrs=tuple(Instr("mul", (*i.args, one)) if i.op == "detach" else i for i in program.instrs)
+    )
 
 
 def output_specs(program: Program) -> list[Any]:

@@ -41,6 +41,8 @@ def settled(check: Check, seen: Seen) -> Verdict:
             return verdict
         if lost(check, seen, verdict):
             return replace(verdict, aspect="accuracy")
+        if _is_as_wrong_beside(check, seen):
+            return verdict
         if why_unfaithful(check, seen):
             return _singled_out(check, seen, verdict)
     return _beside(check, seen, verdict)
@@ -149,6 +151,31 @@ def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
         for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
     ]
     return judge_between("vjp", got, corners, slack)
+
+
+def _is_as_wrong_beside(check: Check, seen: Seen) -> bool:
+    """Whether the gradient is wrong a step away, too, that is small for each element, so that this is no kink.
+
+    A step that is small for the largest element may lead a tiny one out of the region where a formula is another one.
+    """
+    moving = check.moving(widened(seen.point.arrays, check.dtype))
+    if any((x == 0).any() for x in moving):  # which no such step moves
+        return False
+    size = 2.0**-20 if check.dtype == "float64" else 2.0**-10
+    arrays = tuple(
+        np.asarray(
+            x * (1 + size * check.rng.uniform(0.5, 1.0, x.shape) * check.rng.choice([-1.0, 1.0], x.shape)), x.dtype
+        )
+        if w
+        else x
+        for x, w in zip(widened(seen.point.arrays, check.dtype), check.subject.wanted, strict=True)
+    )
+    try:
+        other = see(check, replace(seen.point, arrays=arrays), cotangents=seen.case.cotangents)
+    except (Untraceable, Refused):
+        return False
+    wrong = other.value.kind == "agree" and other.vjp.kind == "disagree" and other.vjp.worst is not None
+    return wrong and not lost(check, other, other.vjp)
 
 
 def _singled_out(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
