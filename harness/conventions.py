@@ -2,7 +2,8 @@
 
 `following("jax")` swaps the reference's rules for JAX's inside a block, so that a certificate or bound made there holds
 what JAX promises where PyTorch promises something else. Away from kinks both are the same function; some are there
-because JAX's formula for it rounds otherwise, which the bound must know. All of PyTorch's are there for that.
+because JAX's formula for it rounds otherwise, which the bound must know. All of PyTorch's are there for that, and the
+reference's, whose rule of a product decides by a number that balls may leave open.
 """
 
 from __future__ import annotations
@@ -193,8 +194,13 @@ def _torch_cumprod(ct: Any, x: Any, y: Any, dim: int) -> Any:
     return where(zero, cumprod_vjp(ct, x, y, dim), from_the_end(ct * y, dim % x.ndim) / where(zero, 1.0, x))
 
 
-def _torch_factors(ct: Any, x: Any, y: Any, dim: int, keepdim: bool) -> Any:
-    """The rule of a product that is divided by each factor, unless that is 0, after it was multiplied by the cotangent."""
+def _over_factors(ct: Any, x: Any, y: Any, dim: int, keepdim: bool) -> Any:
+    """The rule of a product that is divided by each factor, unless that is 0, after it was multiplied by the cotangent.
+
+    A factor that rounding may make 0 leaves open whether it is divided by.
+    """
+    if not x.ndim:
+        return ct
     ct, y = restore(ct, tuple(x.shape), dim, keepdim), restore(y, tuple(x.shape), dim, keepdim)
     zero = eq(x, 0.0)
     return where(zero, ct * product_of_others(x, dim), ct * y / where(zero, 1.0, x))
@@ -266,6 +272,7 @@ def _torch_gelu(ct: Any, x: Any, approximate: str) -> Any:
 Rule = Callable[..., Any]
 
 RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
+    "reference": {"prod": _over_factors},
     "jax": {
         # The square of the denominator leaves the range early.
         "div": (lambda ct, b: ct / b, lambda ct, a, b: (-ct * a) / square(b)),
@@ -307,6 +314,7 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "log10": lambda ct, x: ct / scaled(x, by="log 10"),
         "log_ndtr": _by_exponential,
         "cumprod": _torch_cumprod,
+        "prod": _over_factors,
         "reciprocal": lambda ct, y: -ct * (y * y),
         "rsqrt": lambda ct, y: (ct * -0.5) * pow_(y, 3),
         "atan2": (
@@ -325,7 +333,6 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
 _INSIDE: Mapping[str, Mapping[str, Mapping[str, Rule]]] = {
     "torch": {
         "binary_cross_entropy_with_logits": {"logsigmoid": _torch_logsigmoid_in_loss},
-        "scatter_reduce": {"prod": _torch_factors},
         "cdist": {"vector_norm": _torch_distance},
     }
 }
@@ -359,7 +366,7 @@ def only_rounds(backend: str) -> bool:
     return backend.partition("-")[0] in _ONLY_ROUNDING
 
 
-_ONLY_ROUNDING = ("torch",)
+_ONLY_ROUNDING = ("reference", "torch")
 
 
 def formulae() -> Mapping[str, Callable[..., Any]]:

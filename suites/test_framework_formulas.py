@@ -200,6 +200,20 @@ def test_a_number_some_bounds_off_is_one_all_the_same(name: str, claim: int) -> 
     assert examine.examine(case, engine, outcome=wrong)[claim].kind == "disagree"
 
 
+@pytest.mark.parametrize("name", ["reference", pytest.param("torch", marks=NEEDS_TORCH)])
+def test_a_product_is_divided_by_a_factor_that_rounding_may_make_zero(name: str) -> None:
+    """The product underflows, so that the gradient by that factor is 0; had it been 0, it would be that of the others."""
+    program = Program((Spec((3,)),), (Instr("leaky_relu", (0,)), Instr("prod", (1,))), (2,))
+    x = np.array([-1e-30, 2.0, LEAST], np.float32)
+    case, engine = Case(program, (x,), (True,), (np.array(0.5, np.float32),), "float32"), backends.get(name)
+    assert examine.examine(case, engine)[1].kind != "disagree"
+    fine = replace(case, primals=(np.array([-1e-5, 2.0, 0.5], np.float32),))
+    assert examine.examine(fine, engine)[1].kind == "agree"
+    right = engine.prepare(fine)()
+    wrong = replace(right, grads=tuple(None if g is None else g * np.float32(1.0001) for g in right.grads))
+    assert examine.examine(fine, engine, outcome=wrong)[1].kind == "disagree"
+
+
 SAME = (
     *(("torch", name) for name in (*RULES["torch"], *formulae.FORMULAE["torch"])),
     *(("jax", name) for name in ("atanh", "gelu", "reciprocal", "logsigmoid", "softplus", "mish", "div")),

@@ -207,6 +207,13 @@ def test_series_around_any_number_are_enclosed_or_undecided(name: str) -> None:
                 assert not y.cells.ravel()[0][0].is_finite(), constant
 
 
+def test_the_middle_of_numbers_of_which_one_is_unknown_is_unknown() -> None:
+    """Sorted by their ends, what is unknown would stand where it happens to stand."""
+    cells = [arb("nan"), arb(-1.0, 1e-7), arb(1.0, 1e-7)]
+    x = BallArray.from_floats(np.zeros(3)).like(filled((3,), cells))
+    assert not ENCLOSURES["median"](x).is_finite()[()]
+
+
 @pytest.mark.parametrize("name", sorted({*FUNCTIONS} - {"isnan"}))
 def test_of_an_unknown_number_no_ball_is_finite(name: str) -> None:
     """FLINT's asin of a nan without a radius is -pi / 2, which once made a value outside the domain a certain one."""

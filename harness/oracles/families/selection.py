@@ -228,6 +228,8 @@ def _running(name: str, sign: int) -> Enclosure:
 def _middle(x: BallArray, *, ignore_nan: bool = False) -> BallArray:
     cells = x.cells.ravel().tolist()
     k = (len(cells) - 1) // 2
+    if any(c.is_nan() for c in cells):
+        return x.like(as_cells(arb("nan")))  # an unknown number may stand anywhere in the order
     try:
         with undecided("raise"):
             chosen = cells[_ranking("median", cells, 1, stable=True)[k]]
