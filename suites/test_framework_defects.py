@@ -71,6 +71,11 @@ WRONG: dict[str, tuple[str, Callable[..., Any], tuple[Any, ...]]] = {
     "normal": ("vjp", lambda m: torch.normal(m, 1.0), (of_torch(0.5, 1.0),)),
     "polar": ("vjp", lambda a: torch.view_as_real(torch.polar(a, of_torch(0.5))), (of_torch(0.0),)),
     "polyfit": ("vjp", lambda t: jnp.polyfit(t, of_jax(1.0, 0.3, -1.0, 2.0), 2), (of_jax(-1.0, 0.0, 0.5, 1.0),)),
+    "weight_norm": (
+        "second order",
+        lambda v, g: torch._weight_norm(v, g, 0),
+        (of_torch(3.0, 4.0).reshape(1, 2), of_torch(1.0).reshape(1, 1)),
+    ),
     "unique": ("vjp", jnp.unique, (of_jax(3.0, 1.0, 2.0),)),
 }
 
@@ -116,6 +121,10 @@ ENDING = {
         "x, w = torch.ones(0, 1, requires_grad=True), torch.ones(1)\n"
         "torch.native_batch_norm(x, w, w, w.clone(), w.clone(), False, 0.1, 1e-5)[0].sum().backward()",
     ),
+    "a weight of no rows, normalised": (
+        signal.SIGFPE,
+        "torch._weight_norm(torch.zeros(0, 3), torch.ones(0, 1), 0)",
+    ),
     "distances of no points": (
         signal.SIGSEGV,
         "torch.nn.functional.pdist(torch.ones(0, 3, requires_grad=True)).sum().backward()",
@@ -124,7 +133,7 @@ ENDING = {
 
 
 @pytest.mark.parametrize("name", ENDING)
-def test_backward_ends_the_process(name: str) -> None:
+def test_a_call_on_an_empty_tensor_ends_the_process(name: str) -> None:
     number, script = ENDING[name]
     ended = subprocess.run([sys.executable, "-c", f"import torch\n{script}"], capture_output=True, timeout=120)
     assert ended.returncode == -number, ended.stderr.decode()
