@@ -125,6 +125,7 @@ class Answer:
         mutated: names of what the function wrote into: arguments or cotangents.
         dtype: the float type of least precision on the way, if `watched`.
         largest: the largest magnitude on the way, forward and backward, if `watched`.
+        filling: the smallest of the large numbers that places are filled with, such as the -1e9 of a mask, if `watched`.
     """
 
     outcome: Outcome
@@ -134,6 +135,7 @@ class Answer:
     mutated: tuple[str, ...] = ()
     dtype: str = "float64"
     largest: float = 0.0
+    filling: float = math.inf
 
 
 class Subject(Protocol):

@@ -81,6 +81,7 @@ def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> 
     either = lambda x: x * 10.0 ** rng.uniform(0, 3, x.shape) * rng.choice([-1.0, 1.0], x.shape)
     yield Point("numbers of many sizes and both signs", _each(base, wanted, either), ordinary=False)
     yield Point("a row that is tiny", _each(base, wanted, lambda x: _with_row(x, 1e-14, rng)), ordinary=False)
+    yield Point("6 times the example", _each(base, wanted, lambda x: x * 6), ordinary=False)
     yield Point("30 times the example", _each(base, wanted, lambda x: x * 30), ordinary=False)
     yield Point("1,000 times the example", _each(base, wanted, lambda x: x * 1e3), ordinary=False)
     yield Point("1e6 times the example", _each(base, wanted, lambda x: x * 1e6), ordinary=False)
@@ -227,7 +228,7 @@ def _indices(subject: Subject, base: Sequence[Array], rng: np.random.Generator) 
     for i, x in enumerate(base[: subject.arguments]):
         if x.dtype.kind not in "iu" or x.size < 2 or x.shape[-1] < 2:
             continue
-        if x.ndim == 1 and np.array_equal(np.sort(x), np.arange(x.size)):
+        if _is_permutation(x):
             continue
         rows = x.copy().reshape(-1, x.shape[-1])
         apart = np.argwhere(rows[:, 1:] != rows[:, :-1])
@@ -238,6 +239,10 @@ def _indices(subject: Subject, base: Sequence[Array], rng: np.random.Generator) 
         made[i], found = rows.reshape(x.shape), True
     if found:
         yield Point("an index twice", tuple(made))
+
+
+def _is_permutation(x: Array) -> bool:
+    return x.dtype.kind in "iu" and x.ndim == 1 and x.size > 1 and np.array_equal(np.sort(x), np.arange(x.size))
 
 
 def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, elements: int) -> Iterator[Point]:
@@ -255,8 +260,8 @@ def _sizes(subject: Subject, base: Sequence[Array], rng: np.random.Generator, el
             target = size + 1 if new is None else new
             if target == size or (size == 1 and target == 0):
                 continue
-            if target > size and any(size in x.shape for x in base[:n] if x.dtype.kind != "f"):
-                continue  # an index made longer would name a place twice
+            if target > size and any(size in x.shape and _is_permutation(x) for x in base[:n]):
+                continue  # made longer, it would name a place twice
             arrays = resized(size, target)
             if sum(x.size for x in arrays) <= elements:
                 yield Point(f"an axis of size {target} for {size}", arrays)

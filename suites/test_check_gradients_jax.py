@@ -37,6 +37,7 @@ def with_jvp(f: Callable[..., Any], rule: Callable[..., Any]) -> Any:
 
 def wrong() -> dict[str, tuple[Any, tuple[Any, ...], str, bool]]:
     """Name -> (function, arguments, wrong claim, points around the example are needed)."""
+    import jax
     import jax.numpy as jnp
 
     tanh = lambda ct, x: ct * (1 - jnp.tanh(x) ** 2)
@@ -48,6 +49,21 @@ def wrong() -> dict[str, tuple[Any, tuple[Any, ...], str, bool]]:
         "missing sum": (with_rule(jnp.multiply, lambda ct, x, w: (ct * w, (ct * x)[0])), (X, ROW), "vjp", False),
         "wrong value of the rule": (with_forward(), (X,), "vjp", False),
         "straight through, unannounced": (with_rule(jnp.round, lambda ct, x: (ct,)), (X,), "vjp", False),
+        "wrong where an index is named twice": (
+            with_rule(lambda x, i: x[i], lambda ct, x, i: (jnp.zeros_like(x).at[i].set(ct), None)),
+            (jnp.asarray(X.T), jnp.array([0, 2])),
+            "vjp",
+            True,
+        ),
+        "wrong for more than one of a batch": (
+            with_rule(
+                lambda z, t: -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), t[:, None], 1)),
+                lambda ct, z, t: (ct * (jax.nn.softmax(z) - jax.nn.one_hot(t, z.shape[1])), None),
+            ),
+            (jnp.asarray(X[:1]), jnp.array([2])),
+            "vjp",
+            True,
+        ),
         "wrong at zero only": (
             with_rule(lambda x: jnp.maximum(x, 0.0), lambda ct, x: (ct * (x > 0) - ct * (x == 0),)),
             (np.array([0.5, -1.0]),),

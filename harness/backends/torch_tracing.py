@@ -13,7 +13,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -239,8 +239,11 @@ class TorchSubject:
         except Exception as error:  # whatever the framework or the user's backward raises is its outcome
             outcome = failed(error)
             return Answer(outcome, live, stage)
-        least, largest = (watch.least, watch.largest) if watch is not None else ("float64", 0.0)
-        return Answer(Outcome(values, grads), live, "", tuple(complaints), tuple(mutated), least, largest)
+        answer = Answer(Outcome(values, grads), live, "", tuple(complaints), tuple(mutated))
+        if watch is None:
+            return answer
+        filling = min(watch.fillings.sizes, default=math.inf)
+        return replace(answer, dtype=watch.least, largest=watch.largest, filling=filling)
 
     def histories(self, points: Sequence[Sequence[Array]], cotangents: Sequence[Array | None]) -> Mapping[str, Answer]:
         """The gradient at the first point: again; through a retained graph; with another forward in between."""

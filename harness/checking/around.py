@@ -20,7 +20,7 @@ __all__ = ["ask_around", "smooth_point"]
 def ask_around(check: Check, first: Seen, value: Tally, vjp: Tally) -> None:
     """Examine the example, in its own dtype, too, and as many points as its size allows."""
     work = sum(x.size for x in first.case.primals) * max(len(first.case.program.instrs), 1)
-    most = int(np.clip(60_000 / max(work, 1), 3, 24))
+    most = int(np.clip(60_000 / max(work, 1), 3, 32))
     check.mixes = _is_broadcasting(check, first)
     _count(check, first, value, vjp)
     _in_own_dtype(check, first, value, vjp)

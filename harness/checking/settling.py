@@ -57,6 +57,8 @@ def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
     watched = check.run(arrays, seen.case.cotangents if backward else None, watched=True)
     if not math.isfinite(verdict.worst.got):
         return not seen.point.ordinary
+    if not seen.point.ordinary and watched.largest >= watched.filling:
+        return True  # what a mask fills in is no longer the smallest there: the function is out of its range
     gots, _, _ = sides = _sides(verdict.claim, seen)
     given = max(largest_of(check.moving(arrays)), largest_of(seen.case.cotangents) if backward else 0.0)
     largest = max(watched.largest, given)
