@@ -163,6 +163,15 @@ def test_digits_that_the_formula_loses_are_no_disagreement(name: str) -> None:
     assert [v.kind for v in examine.examine(CASES[name], backends.get("torch"))] == ["agree", "agree"]
 
 
+def widened(case: Case, op: str) -> bool:
+    """Whether PyTorch's own formula of an op makes the bound of some number wider: what it may round differs by processor."""
+    with following("torch", {op}):
+        own = enclose_backend(case, "torch")
+    plain = enclose_backend(case, "torch")
+    pairs = zip(own.values + own.grads, plain.values + plain.grads, strict=True)
+    return any(bool(np.any(o.radii() > 1.5 * p.radii())) for o, p in pairs if o is not None and p is not None)
+
+
 @NEEDS_TORCH
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"log2", "conv1d"}))
 def test_without_the_formula_they_would_be_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +181,10 @@ def test_without_the_formula_they_would_be_one(name: str, monkeypatch: pytest.Mo
 
 @NEEDS_TORCH
 @pytest.mark.parametrize("name", FORMULAE)
-def test_what_a_kernel_rounds_in_an_order_of_its_own_is_no_disagreement(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case, engine = FORMULAE[name], backends.get("torch")
-    assert [v.kind for v in examine.examine(case, engine)] == ["agree", "agree"]
-    monkeypatch.setattr(examine, "following", lambda backend, ops: nullcontext())
-    assert "disagree" in [v.kind for v in examine.examine(case, engine)]
+def test_what_a_kernel_rounds_in_an_order_of_its_own_is_no_disagreement(name: str) -> None:
+    case = FORMULAE[name]
+    assert [v.kind for v in examine.examine(case, backends.get("torch"))] == ["agree", "agree"]
+    assert widened(case, name)
 
 
 @NEEDS_TORCH

@@ -147,7 +147,7 @@ def _by_complex_step(
         verdict = judge_sharply("complex step", got, values, errors, sizes, unit)
         if isinstance(found, Verdict):  # the second time, to name the element
             return located(check, verdict, moving) if verdict.kind == "disagree" else found
-        if verdict.kind == "inconclusive" and any(e.note == "not analytic" for e in estimates):
+        if verdict.kind != "disagree" and any(e.note == "not analytic" for e in estimates):
             return "not applicable", "the function is not analytic: its values at complex numbers depend on conjugates"
         if verdict.kind != "disagree":
             return verdict
