@@ -175,12 +175,21 @@ def test_an_absolute_part_has_the_margin_of_a_relative_one() -> None:
 
 
 @pytest.mark.skipif(backends.available()["torch"] is not None, reason="PyTorch is not installed")
-def test_a_convolution_that_flushes_subnormals_is_declared_so() -> None:
+def test_a_convolution_that_flushes_subnormals_is_declared_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On processors with other kernels it may not flush: then the declared error, which is of those that do, is an upper bound."""
     table, engine = load_kernel_errors(), backends.get("torch")
     for dtype in ("float32", "bfloat16"):
-        flushes = kernel_errors._convolution_flushes(engine, dtype)
+        tiny = about(dtype).tiny
+        here = kernel_errors._convolution_flushes(engine, dtype)
         for op in kernel_errors.CONVOLUTIONS:
-            assert table.lookup("torch", dtype, op).eta == (about(dtype).tiny if flushes else table.eta("torch", dtype))
+            assert table.lookup("torch", dtype, op).eta >= (tiny if here else table.eta("torch", dtype))
+        for flushes in (True, False):
+            monkeypatch.setattr(kernel_errors, "_convolution_flushes", lambda engine, dtype, flushes=flushes: flushes)
+            measured = kernel_errors.measure("torch", dtype, count=40, ops=kernel_errors.CONVOLUTIONS)["ops"]
+            assert {op: e["eta"] for op, e in measured.items()} == dict.fromkeys(
+                kernel_errors.CONVOLUTIONS if flushes else (), tiny
+            )
+        monkeypatch.undo()
 
 
 def test_the_zeros_of_a_logarithm_of_a_sum_are_measured() -> None:
