@@ -213,11 +213,16 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 def _mask_for(name: str, x: Tensor, mask: Tensor) -> Any:
     """Return the mask under the shape that it has in common with x."""
+    return np.broadcast_to(mask.array, _joint_shape(name, x, mask))
+
+
+def _joint_shape(name: str, x: Tensor, mask: Tensor) -> tuple[int, ...]:
+    """Return the shape that a mask has in common with x."""
     if mask.array.dtype != np.bool_:
         raise RuntimeError(f"{name} only supports boolean masks, but got mask with dtype {mask.dtype}")
     a, b = x.array.shape, mask.array.shape
     try:
-        return np.broadcast_to(mask.array, np.broadcast_shapes(a, b))
+        return np.broadcast_shapes(a, b)
     except ValueError:
         for k in range(1, builtins.min(len(a), len(b)) + 1):
             if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
@@ -282,8 +287,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         )
     else:
         value = _value_for(input, value)
-    wide = _mask_for("masked_fill_", input, mask)
-    out: Tensor = elementwise.where(Tensor(wide), value, input)
+    _joint_shape("masked_fill_", input, mask)
+    out: Tensor = elementwise.where(mask, value, input)
     return out
 
 

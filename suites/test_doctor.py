@@ -176,7 +176,7 @@ def test_an_absolute_part_has_the_margin_of_a_relative_one() -> None:
 
 @pytest.mark.skipif(backends.available()["torch"] is not None, reason="PyTorch is not installed")
 def test_a_convolution_that_flushes_subnormals_is_declared_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On processors with other kernels it may not flush: then the declared error, which is of those that do, is an upper bound."""
+    """On processors where it does not flush, the declared error, which is of those where it does, is an upper bound."""
     table, engine = load_kernel_errors(), backends.get("torch")
     for dtype in ("float32", "bfloat16"):
         tiny = about(dtype).tiny

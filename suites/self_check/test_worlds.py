@@ -149,6 +149,15 @@ def test_gradients_at_a_comparison_that_rounding_tips_belong_to_one_outcome(
     assert looked_into(NEARLY, (np.array(0.3),), arrays) == ["agree", kind]
 
 
+@pytest.mark.parametrize(("grads", "kind"), [((6.0, 0.2), "agree"), ((0.0, 0.0), "agree"), ((6.0, 0.0), "disagree")])
+def test_a_mask_that_rounding_tips_is_one_or_the_other(grads: tuple[float, ...], kind: str) -> None:
+    instrs = (Instr("mul", (0, 1)), Instr("le", (3, 2)), Instr("masked_fill", (3, 4), (("value", 0.0),)))
+    case = replace(NEARLY, program=Program(NEARLY.program.inputs, instrs, (5,)), requires_grad=(True, True, False))
+    arrays = tuple(np.array(g) for g in grads)
+    value = np.array(0.1 * 3.0 if any(grads) else 0.0)
+    assert looked_into(case, (value,), arrays)[1] == kind
+
+
 def test_an_outcome_that_fits_one_of_too_many_ways_agrees_and_another_stays_undecided() -> None:
     """Each row has its largest element twice, which is 2 ** 8 ways to choose."""
     x = np.tile(np.array([1.0, 4.0, 4.0, 2.0]), (8, 1))
