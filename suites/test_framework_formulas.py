@@ -270,3 +270,14 @@ def test_the_script_of_a_disagreement_has_the_room_of_the_formula() -> None:
     (pair,) = expected(case, "torch", certify(case))
     assert got is not None and pair is not None
     assert (np.abs(got - pair[0]) <= pair[1]).all()
+
+
+@pytest.mark.parametrize("name", ["prod", "cumprod"])
+@pytest.mark.parametrize("factor", [LEAST, 3 * LEAST, 1e-30])
+def test_a_product_that_underflows_keeps_the_digits_of_the_others(name: str, factor: float) -> None:
+    case = case_of(name, "float32", 1.5 if name == "prod" else [0.0, 0.0, 1.5], [-0.48, factor, 1e-10], dim=0)
+    (grad,) = backends.get("reference").prepare(case)().grads
+    assert grad is not None
+    others = np.float32(1.5 * -0.48 * 1e-10)
+    assert abs(grad[1] - others) <= 2 * np.spacing(abs(others))
+    assert [v.kind for v in examine.examine(case, backends.get("reference"))] == ["agree", "agree"]

@@ -17,7 +17,7 @@ __all__ = [
     "amin",
     "count",
     "cumsum",
-    "has_zero",
+    "divides",
     "log_softmax",
     "logsumexp",
     "mean",
@@ -141,15 +141,21 @@ def _prod_vjp(ct: Any, x: Any, y: Any, dim: int | None, keepdim: bool) -> Any:
     ct = restore(ct, tuple(x.shape), dim, keepdim)
     if not x.ndim:
         return ct
-    return ct * product_of_others(x, dim) if has_zero(x) else ct * restore(y, tuple(x.shape), dim, keepdim) / x
+    return ct * restore(y, tuple(x.shape), dim, keepdim) / x if divides(x, y) else ct * product_of_others(x, dim)
 
 
-def has_zero(x: Any) -> bool:
-    """Tell whether x has an element that is, or may be, zero."""
+def divides(x: Any, y: Any) -> bool:
+    """Tell whether products y of elements of x, divided by one of them, are the products of the others.
+
+    They are not where a factor is 0, nor where a product underflows and so has lost the digits of the others.
+    """
+    array = getattr(y, "array", y)
+    if isinstance(array, (np.ndarray, np.generic)):
+        return bool((np.abs(array) >= np.finfo(array.dtype).tiny).all())
     found = eq(x, 0.0)
     found = getattr(found, "array", found)
     # An interval that may be 0 counts as 0: the product of the others is right in any case.
-    return bool(np.any(found)) if isinstance(found, (np.ndarray, np.generic)) else True
+    return isinstance(found, (np.ndarray, np.generic)) and not np.any(found)
 
 
 @primitive(REDUCTION, vjps=[_prod_vjp])

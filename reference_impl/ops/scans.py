@@ -8,7 +8,7 @@ import numpy as np
 
 from reference_impl.ops.elementwise import where
 from reference_impl.ops.movement import expand, flip, reshape
-from reference_impl.ops.reductions import cumsum, has_zero, sum_
+from reference_impl.ops.reductions import cumsum, divides, sum_
 from reference_impl.primitives import REDUCTION, primitive
 
 __all__ = ["cumprod", "cumprod_vjp", "from_the_end"]
@@ -30,12 +30,12 @@ def _steps(shape: tuple[int, ...], dim: int) -> tuple[tuple[int, ...], tuple[int
 
 
 def cumprod_vjp(ct: Any, x: Any, y: Any, dim: int) -> Any:
-    """Return sum_j ct_j y_j / x_i over j >= i; where x has zeros the quotients are products without x_i."""
+    """Return sum_j ct_j y_j / x_i over j >= i; at zeros and where products underflow they are products of others."""
     shape = tuple(x.shape)
     if not shape or shape[dim] == 1:
         return ct
     dim %= len(shape)
-    if not has_zero(x):
+    if divides(x, y):
         return from_the_end(ct * y, dim) / x
     own, wide, square = _steps(shape, dim)
     n = shape[dim]
