@@ -49,7 +49,8 @@ def check_gradients(request: pytest.FixtureRequest) -> Callable[..., Report]:
         try:
             return judge(fn, *args, **{**defaults, **options})
         except CheckFailed as failed:
-            pytest.fail(str(failed.report), pytrace=False)
+            # Without `from None` pytest would print the report twice: once as the cause of itself.
+            raise pytest.fail.Exception(str(failed.report), pytrace=False) from None
 
     return check
 
