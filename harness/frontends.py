@@ -317,8 +317,9 @@ def is_filled(cell: Any) -> bool:
 # -- writing programs
 
 # A constant of minus infinity is a mask before a softmax; a number far below all others does the same, and has balls. What
-# it should not stand for shows in the value.
-MASKED = -(2.0**20)
+# it should not stand for shows in the value. The products of numbers a million times the usual are small beside it, and
+# float32 and bfloat16 have it.
+MASKED = -(2.0**100)
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,7 +360,8 @@ class Builder:
         if kind == "int":
             array = array.astype(np.int64)
         if kind == "float":
-            array = np.where(array == -np.inf, array.dtype.type(MASKED), array)
+            lowest = max(MASKED, float(np.finfo(array.dtype).min))
+            array = np.where(array == -np.inf, array.dtype.type(lowest), array)
         return Node(array.shape, kind, False, array)
 
     def emit(self, op: str, *args: Node | float | int, **params: Any) -> Node:

@@ -48,6 +48,16 @@ def test_script_shows_the_wrong_gradient() -> None:
     assert "gradient of x1, element 0" in done.stderr
 
 
+@pytest.mark.parametrize("size", [1, 1000])
+def test_mask_stays_a_mask_far_from_the_example(size: int) -> None:
+    import torch
+
+    q = torch.linspace(-size, size, 12, dtype=torch.float64).reshape(1, 4, 3).flip(1).contiguous()
+    report = check_gradients(lambda q: torch.nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True), q)
+    assert report["value"].proved
+    assert not [note for note in report.notes if "recorded forward" in note]  # as there was at 1,000 times the example
+
+
 def test_function_that_returns_no_tensor_is_named() -> None:
     import torch
 

@@ -105,3 +105,20 @@ def test_jax_compiled_quickly_agrees_and_compiles_anew(dtype: str) -> None:
     assert engine.quickly() != engine
     eager: Any = backends.get("jax")
     assert eager.quickly() == eager
+
+
+@needs_jax
+@pytest.mark.parametrize("takes_options", [True, False])
+def test_options_that_this_xla_lacks_are_left_out(takes_options: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    from harness.backends import jax_versions
+
+    monkeypatch.setattr(jax_versions, "_TAKES_OPTIONS", takes_options)
+    options = {"xla_backend_optimization_level": 0, "xla_no_such_option": True}
+    assert not jax_versions._known("xla_no_such_option", True)
+    double = jax_versions.jit(lambda xs, y: [x + y for x in xs], options)
+    for dtype in ("float64", "float32"):  # a function compiled ahead takes no other arguments than it was compiled for
+        (found,) = double([np.ones(2, dtype)], np.ones(2, dtype))
+        assert found.dtype == dtype
+        assert found.tolist() == [2, 2]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from harness.backends.jax_calls import CALLS, REASONS, Draw
+from harness.backends.jax_versions import enable_x64
 from harness.coverage.examples import Example, NoExample, different
 
 __all__ = ["AREAS", "examples", "names", "version"]
@@ -50,7 +51,7 @@ def examples(name: str, count: int) -> list[Example]:
         raise NoExample(REASONS[name])
     area, _, short = name.rpartition(".")
     fn = getattr(importlib.import_module(area), short)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         found = list(_declared(name, fn) if name in CALLS else _probed(name, fn))
     if not found:
         raise NoExample("takes none of the arrays that were tried")

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from harness.backends.jax_versions import enable_x64
 from harness.cases import Array, Outcome, failed
 from harness.frontends import Answer, Builder, Fillings, Node, Traced, Untraceable
 from harness.gradient_scripts import jax_script
@@ -76,7 +77,7 @@ class JaxSubject:
 
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Read the jaxpr of the forward at these arrays."""
-        with jax.enable_x64(True):
+        with enable_x64(True):
             moving = self._moving(arrays)
             try:
                 closed = jax.make_jaxpr(self._forward(arrays))(*moving)
@@ -116,7 +117,7 @@ class JaxSubject:
     ) -> Answer:
         stage = ["forward"]
         try:
-            with jax.enable_x64(True):
+            with enable_x64(True):
                 moving = [np.array(x) for x, w in zip(arrays, flags, strict=True) if w]
                 if cotangents is None:
                     values = self._compiled("value", arrays, flags, (), jit)(moving)
@@ -197,7 +198,7 @@ class JaxSubject:
     def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
         """Reverse over reverse of <cotangents, f> + sum(f * f) / 2."""
         try:
-            with jax.enable_x64(True):
+            with enable_x64(True):
                 forward = self._forward(arrays)
                 moving = self._moving(arrays)
 
@@ -219,7 +220,7 @@ class JaxSubject:
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
         """`jax.jvp`."""
         try:
-            with jax.enable_x64(True):
+            with enable_x64(True):
                 moving = self._moving(arrays)
                 tangents = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
                 outputs, found = self._pushed(arrays)(moving, tangents)
@@ -248,7 +249,7 @@ class JaxSubject:
             return jax.vjp(pull, cts)[1](tuple(along))[0]
 
         try:
-            with jax.enable_x64(True):
+            with enable_x64(True):
                 moving = self._moving(arrays)
                 seeds = [jnp.asarray(cotangents[k]) for k in picked]
                 along = [jnp.asarray(d, dtype=x.dtype) for x, d in zip(moving, directions, strict=True)]
@@ -266,7 +267,7 @@ class JaxSubject:
             return _pulled_back(self._forward(points), moving, picked, cts)
 
         try:
-            with jax.enable_x64(True):
+            with enable_x64(True):
                 seeds = [jnp.asarray(cotangents[k]) for k in picked]
                 values, grads = _once(jax.vmap(one), [jnp.asarray(x) for x in stacks], seeds)
                 return Outcome(tuple(map(_numpy, values)), tuple(map(_numpy, grads)))
