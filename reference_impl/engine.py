@@ -15,11 +15,12 @@ import threading
 import warnings
 import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from reference_impl.anomaly import anomaly
+from reference_impl.edges import GradientEdge, root_at, target_at
 from reference_impl.hooks import run_accumulated, run_after, run_before, run_tensor_hooks
 from reference_impl.inplace import check_memory
 from reference_impl.modes import mode
@@ -42,12 +43,13 @@ from reference_impl.tensor import (
 __all__ = [
     "DETACHED",
     "FREED",
-    "GradientEdge",
     "Pass",
+    "accumulate",
     "backward",
     "current_pass",
     "grad",
     "overwritten",
+    "pull_back",
     "saved_value",
     "sweep",
 ]
@@ -57,12 +59,12 @@ _warned_of_cycles = False
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor],
+    tensors: Tensor | GradientEdge | Sequence[Tensor | GradientEdge],
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     grad_variables: Any = None,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge] | None = None,
 ) -> None:
     """Add to `.grad` of every leaf the vector-Jacobian product of the roots, in one pass.
 
@@ -85,23 +87,24 @@ def backward(
                 "`grad_tensors`."
             )
         grad_tensors = grad_variables
-    roots = _sequence(tensors, "tensors")
-    seeds = _seeds(roots, grad_tensors, create_graph)
+    roots, seeds = _seeds(_sequence(tensors, "tensors"), grad_tensors, create_graph)
     wanted = None
     if inputs is not None:
-        wanted = _sequence(inputs, "inputs")
-        if not wanted:
+        places = _sequence(inputs, "inputs")
+        if not places:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        for x in wanted:
-            x.retain_grad()  # from now on, if it is no leaf; the sweep adds to its `.grad`
+        for x in places:
+            if isinstance(x, Tensor):
+                x.retain_grad()  # from now on, if it is no leaf; the sweep adds to its `.grad`
+        wanted = [_target(x) for x in places]
     if create_graph:
         _warn_of_cycles()
     sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=True)
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge],
+    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge],
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -129,12 +132,12 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    roots, wanted = _sequence(outputs, "outputs"), _sequence(inputs, "inputs")
+    starts, wanted = _sequence(outputs, "outputs"), _sequence(inputs, "inputs")
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if is_grads_batched:
         return _batched(
-            roots,
+            starts,
             wanted,
             grad_outputs,
             _retain(retain_graph, create_graph),
@@ -142,16 +145,17 @@ def grad(
             allow_unused,
             materialize_grads,
         )
-    seeds = _seeds(roots, grad_outputs, create_graph)
+    roots, seeds = _seeds(starts, grad_outputs, create_graph)
     for i, x in enumerate(wanted):
-        if not x.requires_grad:
+        if isinstance(x, Tensor) and not x.requires_grad:
             raise RuntimeError(f"One of the differentiated Tensors does not require grad (inputs[{i}])")
-    captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, wanted, accumulate=False)
+    targets = [_target(x) for x in wanted]
+    captured = sweep(roots, seeds, _retain(retain_graph, create_graph), create_graph, targets, accumulate=False)
     results: list[Tensor | None] = []
-    for i, x in enumerate(wanted):
-        ct = None if is_out_of_reach(x) else captured.get(target_of(x))
+    for i, (x, target) in enumerate(zip(wanted, targets, strict=True)):
+        ct = None if isinstance(x, Tensor) and is_out_of_reach(x) else captured.get(target)
         if ct is None and materialize_grads:
-            results.append(Tensor(np.zeros_like(x.array)))
+            results.append(_zeros(x, requires_grad=create_graph))
         elif ct is None and not allow_unused:
             raise RuntimeError(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set "
@@ -162,9 +166,18 @@ def grad(
     return tuple(results)
 
 
+def _zeros(x: Tensor | GradientEdge, shape: tuple[int, ...] | None = None, *, requires_grad: bool = False) -> Tensor:
+    """Return the gradient of what was not used, or of a batch of no cotangents."""
+    if not isinstance(x, Tensor):
+        raise RuntimeError("materialize_grads cannot be used when the given input is a GradientEdge")
+    made = Tensor(np.zeros_like(x.array, shape=shape))
+    made._requires_grad = requires_grad
+    return made
+
+
 def _batched(
-    roots: list[Tensor],
-    wanted: list[Tensor],
+    starts: list[Tensor | GradientEdge],
+    wanted: list[Tensor | GradientEdge],
     cotangents: Any,
     retain: bool,
     create_graph: bool,
@@ -172,12 +185,15 @@ def _batched(
     materialize: bool,
 ) -> tuple[Tensor | None, ...]:
     """Return `grad` for each of a batch of cotangents, stacked."""
-    given = _given(cotangents, len(roots))
-    for i, (root, ct) in enumerate(zip(roots, given, strict=True)):
+    given = _given(cotangents, len(starts))
+    for i, (start, ct) in enumerate(zip(starts, given, strict=True)):
         if ct is None or ct.array.ndim == 0:
             raise ValueError(
                 f"is_grads_batched: grad_outputs[{i}] has no first dimension to count cotangents, got {ct}"
             )
+        root = (
+            start if isinstance(start, Tensor) else root_at(start, Tensor(np.zeros_like(ct.array, shape=ct.shape[1:])))
+        )
         if ct.array.shape[1:] != root.array.shape:
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
@@ -190,7 +206,7 @@ def _batched(
         raise ValueError(f"Expected all tensors to have the same size in the mapped dimension, got sizes {sizes}")
     rows = [
         grad(
-            roots,
+            starts,
             wanted,
             [ct[k] for ct in given if ct is not None],
             retain or k + 1 < sizes[0],
@@ -206,7 +222,7 @@ def _batched(
         if parts:
             found.append(apply(stack, *parts, dim=0))
         elif materialize or not rows:
-            found.append(Tensor(np.zeros_like(x.array, shape=((0,) if not rows else ()) + x.array.shape)))
+            found.append(_zeros(x, ((0,) if not rows else ()) + tuple(x.shape) if isinstance(x, Tensor) else None))
         else:
             found.append(None)
     return tuple(found)
@@ -217,7 +233,7 @@ def sweep(
     seeds: Sequence[Any],
     retain: bool,
     create_graph: bool,
-    wanted: Sequence[Tensor] | None,
+    wanted: Sequence[Target] | None,
     *,
     accumulate: bool,
 ) -> dict[Target, Any]:
@@ -246,7 +262,7 @@ def sweep(
     if wanted is None:
         order = _reachable(starts)
     else:
-        goals = {target_of(x) for x in wanted}
+        goals = set(wanted)
         order = _reachable(starts, min((t.number if isinstance(t, Node) else 0 for t in goals), default=0))
         runs = _on_a_path(order, goals)
         if accumulate:
@@ -338,6 +354,45 @@ def sweep(
     finally:
         mode.enabled = before
     return captured
+
+
+def pull_back(node: Node, cotangents: Sequence[Any]) -> Any:
+    """Run the rules of one node, and nothing else: what calling a node does.
+
+    Args:
+        node: of an op.
+        cotangents: one tensor, of the node's output.
+
+    Raises:
+        TypeError: another number of cotangents, or something that is no tensor.
+        RuntimeError: the graph was freed, or a saved value was overwritten.
+    """
+    ct = _the_only(cotangents)
+    record = mode.enabled
+    once = Pass([node], {}, {}, None, None, None, accumulate=False, retain=True, create_graph=record)
+    with np.errstate(all="ignore"):
+        parts = once.pull_back(node, once.unwrapped(ct))
+    found = tuple([None if part is None else _wrap(part) for part in parts])
+    return found[0] if len(found) == 1 else found
+
+
+def accumulate(leaf: Tensor, cotangents: Sequence[Any]) -> tuple[()]:
+    """Add one cotangent to a leaf's `.grad`.
+
+    Raises:
+        TypeError: another number of cotangents, or something that is no tensor.
+    """
+    _accumulate(leaf, _the_only(cotangents), create_graph=False)
+    return ()
+
+
+def _the_only(cotangents: Sequence[Any]) -> Tensor:
+    if len(cotangents) != 1:
+        raise TypeError(f"expected 1 arguments, got {len(cotangents)} instead")
+    (ct,) = cotangents
+    if not isinstance(ct, Tensor):
+        raise TypeError(f"argument 0 is not a Variable: {ct!r}")
+    return ct
 
 
 _pass_numbers = itertools.count()
@@ -744,25 +799,19 @@ def _retain(retain_graph: bool | None, create_graph: bool) -> bool:
     return create_graph if retain_graph is None else retain_graph
 
 
-class GradientEdge(NamedTuple):
-    """The place of a tensor in the graph without the tensor; it can stand for it among the inputs of `grad`."""
-
-    node: Any
-    output_nr: int
-    ownership_token: Target
-
-
-def _sequence(tensors: Any, name: str) -> list[Tensor]:
+def _sequence(tensors: Any, name: str) -> list[Tensor | GradientEdge]:
     items: list[Any] = [tensors] if isinstance(tensors, (Tensor, GradientEdge)) else list(tensors)
     for i, t in enumerate(items):
-        if isinstance(t, GradientEdge) and name == "inputs":
-            target = t.ownership_token
-            items[i] = target if isinstance(target, Tensor) else Tensor(np.empty(0), target)
-        elif not isinstance(t, Tensor) and name == "inputs":
+        if isinstance(t, (Tensor, GradientEdge)):
+            continue
+        if name == "inputs":
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
-        elif not isinstance(t, Tensor):
-            raise TypeError(f"{name}[{i}] must be a Tensor, got {type(t).__name__}: {t!r}")
+        raise TypeError(f"{name}[{i}] must be a Tensor or a GradientEdge, got {type(t).__name__}: {t!r}")
     return items
+
+
+def _target(x: Tensor | GradientEdge) -> Target:
+    return target_of(x) if isinstance(x, Tensor) else target_at(x)
 
 
 def _given(cotangents: Any, count: int) -> list[Tensor | None]:
@@ -783,9 +832,13 @@ def _given(cotangents: Any, count: int) -> list[Tensor | None]:
     return given
 
 
-def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any]:
-    """Check every root and cotangent before anything runs, so that a refused call changes nothing."""
-    given = _given(cotangents, len(roots))
+def _seeds(starts: list[Tensor | GradientEdge], cotangents: Any, create_graph: bool) -> tuple[list[Tensor], list[Any]]:
+    """Return the roots, a tensor in the place of an edge, and their cotangents.
+
+    All are checked before anything runs, so that a refused call changes nothing.
+    """
+    given = _given(cotangents, len(starts))
+    roots = [x if isinstance(x, Tensor) else root_at(x, ct) for x, ct in zip(starts, given, strict=True)]
     seeds: list[Any] = []
     for i, (root, ct) in enumerate(zip(roots, given, strict=True)):
         if ct is not None and ct.array.shape != root.array.shape:
@@ -810,7 +863,7 @@ def _seeds(roots: list[Tensor], cotangents: Any, create_graph: bool) -> list[Any
             refresh(root, asked=True)
         if not root.requires_grad or is_out_of_reach(root):
             raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
-    return seeds if create_graph else [s.array for s in seeds]
+    return roots, seeds if create_graph else [s.array for s in seeds]
 
 
 def refused(node: Node, saved: tuple[tuple[Any, ...], ...], storage: Storage, version: int) -> RuntimeError:

@@ -11,9 +11,9 @@ tensor([4.])
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from reference_impl.indirect import IndirectNode, Packed
@@ -51,7 +51,7 @@ class saved_tensors_hooks:  # noqa: N801 - PyTorch's name
         _hooks.stack.append(self)
         watch(_packed)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         unwatch(_packed)
         _hooks.stack.pop()
 
@@ -63,8 +63,8 @@ class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - PyTorch's name
         super().__init__(lambda x: x.clone(), lambda x: x)
 
 
-class disable_saved_tensors_hooks:  # noqa: N801 - PyTorch's name
-    """Refuse `saved_tensors_hooks` inside the block, with this message."""
+class disable_saved_tensors_hooks(contextlib.ContextDecorator):  # noqa: N801 - PyTorch's name
+    """Refuse `saved_tensors_hooks` inside the block, or the decorated function, with this message."""
 
     def __init__(self, error_message: str) -> None:
         self._message = error_message
@@ -76,7 +76,7 @@ class disable_saved_tensors_hooks:  # noqa: N801 - PyTorch's name
         self._before.append(_hooks.refusal)
         _hooks.refusal = self._message
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         _hooks.refusal = self._before.pop()
 
 

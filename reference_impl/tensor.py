@@ -157,6 +157,16 @@ class Node:
         if self.frees:
             self.saved = None
 
+    def place(self, index: int) -> Target:
+        """Return where the cotangent of one of its outputs goes: of the only one, to the node itself.
+
+        Raises:
+            IndexError: there is no such output.
+        """
+        if index:
+            raise IndexError(f"output_nr: {self.name()} has one output, got {index}")
+        return self
+
     def name(self) -> str:
         """Return PyTorch's name of the node's class, such as "MulBackward0"."""
         name = self.primitive.node_name
@@ -174,6 +184,16 @@ class Node:
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """One (node, output index) pair an argument; (None, 0) for a constant."""
         return tuple(map(_end_of_edge, self.edges))
+
+    def __call__(self, *cotangents: Tensor) -> Any:
+        """Return the cotangents of the arguments for one of the output: the VJP of this one application.
+
+        They are recorded if the mode is to record. One argument's stands alone, several come as a tuple; None is for what
+        needs no gradient.
+        """
+        from reference_impl.engine import pull_back
+
+        return pull_back(self, cotangents)
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
@@ -310,6 +330,12 @@ class AccumulateGrad:
         return RemovableHandle(hooks_of(self.variable).after, hook)
 
     next_functions: tuple[()] = ()
+
+    def __call__(self, *cotangents: Tensor) -> tuple[()]:
+        """Add a cotangent to the leaf's `.grad`."""
+        from reference_impl.engine import accumulate
+
+        return accumulate(self.variable, cotangents)
 
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {id(self):#x}>"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from reference_impl.anomaly import detect_anomaly, set_detect_anomaly
 from reference_impl.autograd import forward_ad, function, functional, graph
 from reference_impl.autograd.function import Function
+from reference_impl.autograd.variable import Variable
 from reference_impl.engine import backward, grad
 from reference_impl.inference import inference_mode
 from reference_impl.modes import enable_grad, no_grad, set_grad_enabled
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",

@@ -93,10 +93,20 @@ class FunctionCtx(JointNode):
         self._dirty: tuple[Any, ...] = ()
         self._constants: tuple[Any, ...] = ()
         self._materialize = True
+        self._materialize_non_diff_grads = True  # PyTorch's name, which users set
+        self._not_differentiable: tuple[int, ...] = ()
 
     def name(self) -> str:
         """Return the name of the function with "Backward" behind it."""
         return type(self).__name__
+
+    def __call__(self, *cotangents: Any) -> Any:
+        """Refuse, as PyTorch does: only the nodes of its own ops can be called.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"'{self.name()}' object is not callable")
 
     def __repr__(self) -> str:
         return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
@@ -116,6 +126,12 @@ class FunctionCtx(JointNode):
     def set_materialize_grads(self, value: bool) -> None:
         """Choose what backward is handed for an output that nobody used: zeros (True, the default) or None."""
         self._materialize = value
+
+    @property
+    def saved_variables(self) -> tuple[Tensor | None, ...]:
+        """The old name of `saved_tensors`."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -142,9 +158,17 @@ class FunctionCtx(JointNode):
             return kept.index if mode.enabled else Tensor(array)
         if not isinstance(kept.index, int):
             return Tensor(array, kept.index)
-        # The tensor's own place, if it is still there, so that its hooks see what comes this way, too.
-        place = self._places[kept.index]()
-        return Tensor(array, place or Output(_OUTPUT, self, kept.index, self._like))
+        return Tensor(array, self.place(kept.index))
+
+    def place(self, index: int) -> Output:
+        """Return the place of an output: the tensor's own, if it is still there, so that its hooks see what comes this way.
+
+        Raises:
+            IndexError: there is no such output, or it has no gradient.
+        """
+        if index not in self._places:
+            raise IndexError(f"output_nr: {self.name()} has the outputs {sorted(self._places)}, got {index}")
+        return self._places[index]() or Output(_OUTPUT, self, index, self._like)
 
     def free(self) -> None:
         """Drop the saved tensors; attributes stay."""
@@ -157,7 +181,7 @@ class FunctionCtx(JointNode):
             RuntimeError: backward returned another number of gradients than forward has arguments, something that is
                 no tensor, or a gradient whose shape does not sum to the argument's.
         """
-        cts = [self._incoming(None if ct is None else ct.arrived.get(k), like) for k, like in enumerate(self._like)]
+        cts = [self._incoming(None if ct is None else ct.arrived.get(k), k) for k in range(len(self._like))]
         given = self.function._backward()(self, *cts)
         given = given if isinstance(given, tuple) else (given,)
         expected = len(self._arguments)
@@ -176,8 +200,11 @@ class FunctionCtx(JointNode):
                 )
         return parts
 
-    def _incoming(self, ct: Any, like: tuple[tuple[int, ...], Any] | None) -> Tensor | None:
+    def _incoming(self, ct: Any, index: int) -> Tensor | None:
+        like = self._like[index]
         if like is None or (ct is None and not self._materialize):
+            return None
+        if index in self._not_differentiable and not self._materialize_non_diff_grads:
             return None
         if ct is None:
             return Tensor(np.zeros(*like))
@@ -227,6 +254,11 @@ class FunctionCtx(JointNode):
         wrapped = [
             self._wrapped(k, y, args, record=record) if isinstance(y, Tensor) else y for k, y in enumerate(outputs)
         ]
+        self._not_differentiable = tuple(k for k, y in enumerate(outputs) if _among(y, self._constants))
+        # The hooks of the first output run first: in falling order of numbers.
+        places = [place for k in self._places if (place := self._places[k]()) is not None]
+        for place, number in zip(places, sorted([place.number for place in places], reverse=True), strict=True):
+            place.number = number
         if record:
             self._kept = tuple(self._keep(i, t, args, outputs) for i, t in enumerate(self._to_save))
         self._to_save = self._dirty = self._constants = ()
@@ -294,6 +326,9 @@ class Function:
     and returns one gradient an argument (None for what has none). The second form splits the context off: `forward(*args)`
     and `setup_context(ctx, inputs, output)`. `vjp` is another name of `backward`.
     """
+
+    generate_vmap_rule: ClassVar[bool] = False
+    """Taken for PyTorch's sake: there is no `vmap` here that would ask."""
 
     _ctx: ClassVar[type[FunctionCtx]]
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from reference_impl.engine import GradientEdge, Pass, current_pass
+from reference_impl.edges import GradientEdge, get_gradient_edge
+from reference_impl.engine import Pass, current_pass
 from reference_impl.hooks import RemovableHandle, register_hook
 from reference_impl.saving import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
-from reference_impl.tensor import Node, Target, Tensor, accumulator, target_of
+from reference_impl.tensor import Node, Target, Tensor, target_of
 
 __all__ = [
     "GradientEdge",
@@ -29,17 +30,6 @@ __all__ = [
     "save_on_cpu",
     "saved_tensors_hooks",
 ]
-
-
-def get_gradient_edge(tensor: Tensor) -> GradientEdge:
-    """Return the tensor's place in the graph, which can stand for it among the inputs of `autograd.grad`.
-
-    Raises:
-        RuntimeError: the tensor does not require grad.
-    """
-    if not tensor.requires_grad:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    return GradientEdge(tensor.grad_fn or accumulator(tensor), tensor.output_nr, target_of(tensor))
 
 
 def increment_version(tensor: Tensor | list[Tensor] | tuple[Tensor, ...]) -> None:
