@@ -143,13 +143,22 @@ def judge(
         )
     if bound is not None and bound.others and not bound.undecided:
         # Which of two elements is chosen, rounding or the engine decides; all that follows must belong to one choice.
-        pairs = [
-            _judge_choice(
-                case, outcome, replace(certificate, values=b.values, grads=b.grads, others=()), b, convention=convention
-            )
-            for b in (replace(bound, others=()), *bound.others)
-        ]
-        return min(pairs, key=lambda p: (sum(v.kind == "disagree" for v in p), sum(v.undecided for v in p)))
+        ways = (replace(bound, others=()), *bound.others)
+
+        def best(truth: Any) -> tuple[Verdict, Verdict]:
+            pairs = [
+                _judge_choice(
+                    case, outcome, replace(truth, values=b.values, grads=b.grads, others=()), b, convention=convention
+                )
+                for b in ways
+            ]
+            return min(pairs, key=lambda p: (sum(v.kind == "disagree" for v in p), sum(v.undecided for v in p)))
+
+        found = best(certificate)
+        if convention or found[1].kind != "disagree":
+            return found
+        # What rounding makes equal is a tie for the engine, which may share the cotangent out where these ways give it to one.
+        return best(replace(certificate, status="tie"))
     return _judge_choice(case, outcome, certificate, bound, convention=convention)
 
 

@@ -94,6 +94,34 @@ def test_second_derivative_through_copysign_loses_digits() -> None:
     assert report["second order"].verdict in ("wrong", "digits lost"), str(report)
 
 
+def test_margin_losses_of_no_rows_are_left_unwritten() -> None:
+    x, t = of_torch().reshape(0, 3), torch.zeros(0, dtype=torch.long)
+    found = set()
+    for k in range(1, 40):  # what was freed last is what is handed out next
+        junk = torch.full((1,), float(k), dtype=torch.float64)
+        del junk
+        found.add(float(NN.multi_margin_loss(x, t, reduction="sum")))
+    assert found != {0.0}
+
+
+def test_gradient_of_the_weight_of_empty_groups_is_nan() -> None:
+    x = of_torch(*range(24)).reshape(2, 6, 2)
+    report = check_gradients(torch.nn.GroupNorm(3, 6, dtype=torch.float64), x, only=[], raises=False)
+    assert report["vjp"].verdict == "wrong", str(report)
+    assert "at an axis of size 0" in report["vjp"].text
+    assert "is nan, true 0.0" in report["vjp"].text
+
+
+@pytest.mark.parametrize("name", ["CubeGenVmap", "NumpySort", "NumpyCubeNotComposable"])
+def test_custom_function_of_pytorchs_tests_is_wrong(name: str) -> None:
+    from torch.testing._internal import autograd_function_db
+
+    fn = getattr(autograd_function_db, name).apply
+    args = (of_torch(3.0, 1.0, 2.0), 0) if name == "NumpySort" else (of_torch(1.5),)
+    report = check_gradients(fn, *args, around=False, only=[], raises=False)
+    assert report["vjp"].verdict == "wrong", str(report)
+
+
 def test_gradient_of_the_padding_value_alone_is_refused() -> None:
     with pytest.raises(TypeError, match="reduce_sum"):
         jax.grad(lambda v: lax.pad(jnp.ones(3), v, [(1, 2, 1)]).sum())(0.5)

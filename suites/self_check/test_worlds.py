@@ -205,3 +205,21 @@ def test_a_sort_of_more_than_16_that_was_not_asked_to_keep_equals_may_swap_them(
     assert looked_into(case, (np.sort(x),), (swapped,)) == ["agree", kind]
     swapped[[3, 5]] = swapped[[5, 3]]
     assert looked_into(case, (np.sort(x),), (swapped,)) == ["agree", "disagree"]
+
+
+@pytest.mark.skipif(backends.available()["jax-jit"] is not None, reason="JAX is not installed")
+@pytest.mark.parametrize(("op", "second"), [("cummax", 5e-324), ("cummin", -5e-324)])
+def test_cotangent_that_is_shared_out_where_an_engine_sees_a_tie_proves_nothing(op: str, second: float) -> None:
+    """JAX flushes subnormal numbers: 0 and the least one are equal to it, and halves go to both, which is no choice."""
+    case = Case(
+        Program((Spec((2,)),), (Instr(op, (0,), (("dim", 0),)),), (1,)),
+        (np.array([0.0, second]),),
+        (True,),
+        (np.array([2.0, -1.0]),),
+    )
+    jax = backends.get("jax-jit")
+    assert [v.kind for v in examine(case, jax)] == ["agree", "inconclusive"]
+    apart = replace(case, primals=(np.array([0.0, second * 1e300]),))
+    assert [v.kind for v in examine(apart, jax)] == ["agree", "agree"]
+    doubled = Outcome((np.array([0.0, second * 1e300]),), (np.array([4.0, -2.0]),))
+    assert examine(apart, jax, outcome=doubled)[1].kind == "disagree"
