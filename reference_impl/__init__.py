@@ -31,8 +31,10 @@ from reference_impl.dtypes import (
     set_default_dtype,
     uint8,
 )
+from reference_impl.assembled import *
 from reference_impl.factories import *
 from reference_impl.functions import *
+from reference_impl.integers import *
 from reference_impl.matrices import (
     cholesky,
     cholesky_inverse,
@@ -69,6 +71,27 @@ from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad
 from reference_impl.primitives import register_array_type
 from reference_impl.tensor import Size, Tensor
 from reference_impl import func, nn, special
+from reference_impl.nn.functional import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    bilinear,
+    celu_,
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    cosine_similarity,
+    dropout,
+    group_norm,
+    layer_norm,
+    max_pool1d,
+    max_pool2d,
+    pairwise_distance,
+    rms_norm,
+    rrelu_,
+    selu_,
+    threshold_,
+)
 from math import e, inf, nan, pi
 
 globals().update({name: _inplace.IN_PLACE[name] for name in _inplace.FUNCTIONS})

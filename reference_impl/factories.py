@@ -22,6 +22,7 @@ __all__ = [
     "full",
     "full_like",
     "linspace",
+    "logspace",
     "ones",
     "ones_like",
     "tensor",
@@ -161,6 +162,20 @@ def linspace(
 ) -> Tensor:
     """Return `steps` evenly spaced numbers from start to end, both included."""
     return leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Return `steps` numbers from base**start to base**end, each the same multiple of the one before."""
+    powers = np.logspace(start, end, steps, base=base)
+    return leaf(powers.astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import functions, products, random
+from reference_impl import functions, integers, products, random
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
@@ -31,7 +31,16 @@ from reference_impl.tensor import (
     type_name,
 )
 
-__all__ = ["FUNCTIONS", "IN_PLACE", "assign", "check_memory", "check_writable", "rewrite_base", "set_item"]
+__all__ = [
+    "FUNCTIONS",
+    "IN_PLACE",
+    "assign",
+    "check_history",
+    "check_memory",
+    "check_writable",
+    "rewrite_base",
+    "set_item",
+]
 
 
 def check_writable(x: Tensor, *others: Any) -> None:
@@ -42,8 +51,19 @@ def check_writable(x: Tensor, *others: Any) -> None:
         others: the operands: the write is recorded if one of them requires grad.
 
     Raises:
-        RuntimeError: x is a leaf that requires grad, or a view of one, or a view whose history cannot be rewritten; or it
-            repeats memory (`expand`), or is an inference tensor outside inference mode.
+        RuntimeError: as `check_history`; or x repeats memory (`expand`), or is an inference tensor outside inference mode.
+    """
+    check_history(x, *others)
+    check_memory(x)
+    if mode.enabled and x._view is not None and x._node is not None:
+        x._node = _without_hooks(x._node, len(x._view.path or ()))
+
+
+def check_history(x: Tensor, *others: Any) -> None:
+    """Refuse to give a tensor another history where that would falsify the graph.
+
+    Raises:
+        RuntimeError: x is a leaf that requires grad, or a view of one, or a view whose history cannot be rewritten.
     """
     refresh(x)
     if mode.enabled and (x._requires_grad or any(isinstance(o, Tensor) and o.requires_grad for o in others)):
@@ -57,9 +77,6 @@ def check_writable(x: Tensor, *others: Any) -> None:
                 )
         if x._requires_grad and x._node is None:
             raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    check_memory(x)
-    if mode.enabled and x._view is not None and x._node is not None:
-        x._node = _without_hooks(x._node, len(x._view.path or ()))
 
 
 def _without_hooks(node: Node, steps: int) -> Node:
@@ -350,6 +367,12 @@ IN_PLACE |= {f"{name}_": _in_place(getattr(products, name)) for name in "addbmm 
 IN_PLACE |= {
     f"{name}_": _compared(getattr(functions, name))
     for name in "eq ge greater greater_equal gt le less less_equal lt ne not_equal".split()
+}
+IN_PLACE |= {
+    f"{name}_": _compared(getattr(integers, name))
+    for name in (
+        "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor nextafter".split()
+    )
 }
 IN_PLACE |= {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
 IN_PLACE |= {

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference_impl import functions, products
+from reference_impl.assembled import powers_of
 from reference_impl.functions import matmul, vector_norm
 from reference_impl.functions import norm as _vector_like_norm
 from reference_impl.numpy_names import add_numpy_names
@@ -37,6 +38,7 @@ __all__ = [
     "slogdet",
     "solve",
     "solve_triangular",
+    "vander",
     "vecdot",
     "vector_norm",
 ]
@@ -45,6 +47,23 @@ __all__ = [
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product of vectors of three elements along `dim`."""
     return products.cross(input, other, dim)
+
+
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:
+    """The rising powers of the elements of vectors, a row each.
+
+    Args:
+        x: of shape (..., n).
+        N: how many powers; n by default.
+
+    Raises:
+        RuntimeError: x has no dimension, or N is less than 2.
+    """
+    if not x.ndim:
+        raise RuntimeError("linalg.vander: input must have at least one dimension.")
+    if N is not None and N <= 1:
+        raise RuntimeError("linalg.vander: N must be greater than 1.")
+    return functions.stack(powers_of(x, x.shape[-1] if N is None else N), -1)
 
 
 def _square(name: str, x: Tensor) -> Tensor:

@@ -9,7 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import dtypes, engine, factories, inplace, matrices, products, random
+from reference_impl import (
+    assembled,
+    dtypes,
+    engine,
+    factories,
+    inplace,
+    integers,
+    matrices,
+    products,
+    random,
+    relaying,
+)
 from reference_impl import functions as F
 from reference_impl.hooks import register_hook, register_post_accumulate_grad_hook
 from reference_impl.ops import elementwise
@@ -58,6 +69,12 @@ METHODS = (
 PRODUCTS = "addbmm addmm addmv addr baddbmm bmm cross dist inner kron vdot".split()
 MATRICES = (
     "cholesky cholesky_inverse cholesky_solve det inverse logdet matrix_power slogdet trace triangular_solve".split()
+)
+
+ASSEMBLED = "corrcoef cov diagonal_scatter diff ger narrow_copy select_scatter slice_scatter sum_to_size".split()
+INTEGERS = (
+    *"bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd".split(),
+    *"is_complex is_nonzero is_signed isreal lcm logical_xor nextafter unique unique_consecutive".split(),
 )
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
@@ -142,7 +159,11 @@ def _install() -> None:
         setattr(Tensor, name, getattr(products, name))
     for name in MATRICES:
         setattr(Tensor, name, getattr(matrices, name))
-    for name, function in inplace.IN_PLACE.items():
+    for name in ASSEMBLED:
+        setattr(Tensor, name, getattr(assembled, name))
+    for name in INTEGERS:
+        setattr(Tensor, name, getattr(integers, name))
+    for name, function in (inplace.IN_PLACE | relaying.RELAID).items():
         setattr(Tensor, name, function)
     for name, function in {
         "add": elementwise.add,
@@ -161,6 +182,18 @@ def _install() -> None:
     }.items():
         setattr(Tensor, f"__{name}__", _operator(function))
         setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
+    for name, function in {
+        "and": integers.bitwise_and,
+        "or": integers.bitwise_or,
+        "xor": integers.bitwise_xor,
+        "lshift": integers.bitwise_left_shift,
+        "rshift": integers.bitwise_right_shift,
+    }.items():
+        setattr(Tensor, f"__{name}__", _operator(function))
+        setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
+    for name in ("and", "or", "xor", "left_shift", "right_shift"):
+        short = name.replace("left_", "l").replace("right_", "r")
+        setattr(Tensor, f"__i{short}__", _augmented(f"bitwise_{name}_"))
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -173,9 +206,7 @@ def _install() -> None:
         "__neg__": F.neg,
         "__pos__": lambda x: x,
         "__abs__": F.abs,
-        "__invert__": F.logical_not,
-        "__and__": _operator(F.logical_and),
-        "__or__": _operator(F.logical_or),
+        "__invert__": integers.bitwise_not,
         "__getitem__": F.getitem,
         "__setitem__": inplace.set_item,
         "__iter__": F.iterate,

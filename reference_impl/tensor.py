@@ -73,7 +73,7 @@ class View:
     the version of the storage and replays the path.
 
     Attributes:
-        base: the root of a chain of views; never a view itself.
+        base: the root of a chain of views; never a view itself, as it is laid out where the path begins.
         path: how to get from there to the view; None where the history is not to be followed.
         kind: "" for a view that may be rewritten; else why its history cannot: it was taken in "no_grad" or "inference"
             mode, was made by a "custom" function, or is an output of an op that returns several views, which is then named.
@@ -81,14 +81,22 @@ class View:
         inherited: the view requires grad only because its base does: it was taken while nothing was recorded.
     """
 
-    __slots__ = ("base", "inherited", "kind", "path", "version")
+    __slots__ = ("_base", "inherited", "kind", "path", "version")
 
     def __init__(self, base: Tensor, path: Path | None, kind: str, version: int, inherited: bool) -> None:
-        self.base = base
+        self._base = base
         self.path = path
         self.kind = kind
         self.version = version
         self.inherited = inherited
+
+    @property
+    def base(self) -> Tensor:
+        """The root of the chain of views."""
+        base = self._base
+        while base._view is not None:  # it was laid out anew since, by `t_` or the like
+            base = base._view._base
+        return base
 
 
 _ndarray = np.ndarray
@@ -290,7 +298,7 @@ _new = object.__new__
 def view_of(base: Tensor, path: Path | None, kind: str, version: int, inherited: bool) -> View:
     """Return what ``View(...)`` returns."""
     view: View = _new(View)
-    view.base = base
+    view._base = base
     view.path = path
     view.kind = kind
     view.version = version

@@ -127,6 +127,12 @@ def test_gradient_of_the_padding_value_alone_is_refused() -> None:
         jax.grad(lambda v: lax.pad(jnp.ones(3), v, [(1, 2, 1)]).sum())(0.5)
 
 
+def test_backward_of_vander_is_refused() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.vander(x).sum().backward()
+
+
 def test_a_second_gradient_on_top_of_that_of_sgn_is_refused() -> None:
     x = torch.tensor([0.5], requires_grad=True)
     torch.sgn(x).sum().backward()

@@ -77,6 +77,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "celu_",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -88,6 +89,7 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "elu",
+    "elu_",
     "embedding",
     "gaussian_nll_loss",
     "gelu",
@@ -97,6 +99,7 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
@@ -105,6 +108,7 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
     "local_response_norm",
     "log_softmax",
@@ -125,10 +129,13 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "relu_",
     "rms_norm",
     "rrelu",
+    "rrelu_",
     "scaled_dot_product_attention",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -141,6 +148,7 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "threshold_",
     "triplet_margin_loss",
 ]
 
@@ -332,3 +340,16 @@ def _applied(function: Callable[..., Any], x: Tensor, *, inplace: bool, **params
     """Return the function of x, or x overwritten with it; the backward then uses a copy of the old values."""
     y: Tensor = function(functions.clone(x) if inplace else x, **params)
     return x.copy_(y) if inplace else y
+
+
+def _overwriting(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def form(input: Tensor, *args: Any, **params: Any) -> Tensor:
+        return function(input, *args, **params, inplace=True)
+
+    form.__name__ = form.__qualname__ = f"{function.__name__}_"
+    form.__doc__ = f"`{function.__name__}`, in place."
+    return form
+
+
+celu_, elu_, hardtanh_, leaky_relu_ = (_overwriting(f) for f in (celu, elu, hardtanh, leaky_relu))
+relu_, rrelu_, selu_, threshold_ = (_overwriting(f) for f in (relu, rrelu, selu, threshold))

@@ -33,7 +33,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 ELSEWHERE = set(COMPARISONS) | set(
     "addbmm addmm addmv addr baddbmm bernoulli copy exponential fill index_add index_copy index_fill index_put masked_fill "
-    "masked_scatter normal put resize scatter scatter_add scatter_reduce uniform zero".split()
+    "masked_scatter normal put resize scatter scatter_add scatter_reduce uniform zero "
+    "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor nextafter".split()
 )
 PLAIN = [name[:-1] for name in IN_PLACE if name[:-1] not in ELSEWHERE]
 

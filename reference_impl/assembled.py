@@ -1,0 +1,283 @@
+"""Functions that put others together: differences, trapezoids, covariances, and copies with a piece replaced.
+
+>>> import reference_impl as torch
+>>> torch.diff(torch.tensor([1.0, 4.0, 9.0]))
+tensor([3., 5.])
+>>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+tensor([[0., 0.],
+        [1., 1.]])
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reference_impl import functions as F
+from reference_impl.checks import axis_of
+from reference_impl.modes import enable_grad
+from reference_impl.primitives import PRIMITIVES, apply
+from reference_impl.tensor import Tensor
+
+__all__ = [
+    "combinations",
+    "corrcoef",
+    "cov",
+    "cumulative_trapezoid",
+    "diagonal_scatter",
+    "diff",
+    "ger",
+    "narrow_copy",
+    "select_scatter",
+    "slice_scatter",
+    "sum_to_size",
+    "trapezoid",
+    "trapz",
+    "vander",
+]
+
+
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The differences of neighbours along `dim`, `n` times over.
+
+    Raises:
+        RuntimeError: the input has no dimension, or `n` is negative.
+    """
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    axis = axis_of(dim, input.ndim)
+    parts = [x for x in (prepend, input, append) if x is not None]
+    x = F.cat(parts, axis) if len(parts) > 1 else input
+    if not n:
+        return F.clone(x) if x is input else x
+    for _ in range(min(n, x.shape[axis])):
+        size = x.shape[axis]
+        after, before = F.narrow(x, axis, 1, size - 1), F.narrow(x, axis, 0, size - 1)
+        x = F.ne(after, before) if x.array.dtype.kind == "b" else F.sub(after, before)
+    return x
+
+
+def _panels(name: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> tuple[Tensor, int]:
+    """Return the areas between neighbours along the dimension, and the dimension."""
+    if not y.ndim:
+        raise IndexError(f"{name}: Dimension specified as {dim} but tensor has no dimensions")
+    axis = axis_of(dim, y.ndim)
+    size = y.shape[axis]
+    if x is not None:
+        if x.ndim == 1 and y.ndim > 1:
+            if x.shape[0] != size:
+                raise RuntimeError(f"{name}(): There must be one `x` value for each sample point")
+            x = F.reshape(x, tuple(size if k == axis else 1 for k in range(y.ndim)))
+        dx = diff(x, dim=axis - y.ndim)
+    if size < 2:
+        return F.mul(F.narrow(y, axis, 0, 0), 0.5), axis
+    pairs = F.add(F.narrow(y, axis, 1, size - 1), F.narrow(y, axis, 0, size - 1))
+    return F.mul(F.mul(pairs, dx), 0.5), axis
+
+
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
+    """The integral along `dim` by the trapezoid rule, of samples at `x`, or `dx` apart."""
+    areas, axis = _panels("trapezoid", y, x, dx, dim)
+    return F.sum(areas, axis)
+
+
+trapz = trapezoid
+
+
+def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
+    """The integrals up to each sample but the first along `dim`, by the trapezoid rule."""
+    areas, axis = _panels("cumulative_trapezoid", y, x, dx, dim)
+    return F.cumsum(areas, axis)
+
+
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
+    """The covariances of the rows: each is a variable, each column an observation.
+
+    Args:
+        input: of at most two dimensions.
+        correction: what is subtracted from the number of observations.
+        fweights: how often each observation was made; integers.
+        aweights: how much each observation counts.
+
+    Raises:
+        RuntimeError: more than two dimensions, or weights of another shape, negative or not integers.
+    """
+    if input.ndim > 2:
+        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim}")
+    x = F.reshape(input, (1, -1)) if input.ndim < 2 else input
+    if x.array.dtype.kind != "f":
+        x = F.mul(x, 1.0)
+    weights: Tensor | None = None
+    for name, given in (("fweights", fweights), ("aweights", aweights)):
+        if given is None:
+            continue
+        if given.ndim != 1 or given.shape[0] != x.shape[1]:
+            raise RuntimeError(f"cov(): expected {name} to have one element an observation, got {list(given.shape)}")
+        if name == "fweights" and given.array.dtype.kind not in "iu":
+            raise RuntimeError(f"cov(): expected fweights to have integral dtype but got fweights with {given.dtype}")
+        if given.numel() and given.array.min() < 0:
+            raise RuntimeError(f"cov(): {name} cannot be negative")
+        weights = given if weights is None else F.mul(weights, given)
+    if weights is None:
+        total: Any = x.shape[1]
+        mean = F.mean(x, 1, True)
+    else:
+        weights = F.to(weights, x.dtype)
+        total = F.sum(weights)
+        mean = F.div(F.sum(F.mul(x, weights), 1, True), total)
+    if correction == 0 or weights is None:
+        norm = total - correction
+    elif aweights is None:
+        norm = F.sub(total, correction)
+    else:
+        norm = F.sub(total, F.mul(F.div(F.sum(F.mul(weights, F.to(aweights, x.dtype))), total), correction))
+    if not isinstance(norm, Tensor):
+        norm = max(norm, 0)
+    centred = F.sub(x, mean)
+    product = F.matmul(centred, F.transpose(centred if weights is None else F.mul(centred, weights), 0, 1))
+    found = F.div(product, norm)
+    return F.squeeze(found)
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of the rows: the covariances over the products of the deviations.
+
+    Raises:
+        RuntimeError: more than two dimensions.
+    """
+    if input.ndim > 2:
+        raise RuntimeError(
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+        )
+    c = cov(input)
+    if not c.ndim:
+        one: Tensor = F.div(c, c)
+        return one
+    deviations = F.sqrt(F.diagonal(c))
+    found: Tensor = F.clamp(F.div(F.div(c, F.unsqueeze(deviations, 1)), F.unsqueeze(deviations, 0)), -1, 1)
+    return found
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The powers of the elements of a vector, a row each; falling ones unless `increasing`.
+
+    Raises:
+        RuntimeError: x is no vector, or N is negative.
+    """
+    if x.ndim != 1:
+        raise RuntimeError(f"x must be a one-dimensional tensor, got {x.ndim} dimensions")
+    count = x.shape[0] if N is None else N
+    if count < 0:
+        raise RuntimeError(f"N must be non-negative, got {count}")
+    columns = powers_of(x, count)
+    return F.stack(columns if increasing else columns[::-1], 1) if columns else _nothing(x, (x.shape[0], 0))
+
+
+def powers_of(x: Tensor, count: int) -> list[Tensor]:
+    """Return the powers of x with the exponents 0, 1, ..., so many."""
+    powers = [Tensor(np.ones_like(x.array))]
+    while len(powers) < count:
+        powers.append(F.mul(powers[-1], x))
+    return powers[:count]
+
+
+def _nothing(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return Tensor(np.zeros_like(x.array, shape=shape))
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """The combinations of `r` elements of a vector, a row each, in the order of their places.
+
+    Raises:
+        RuntimeError: the input is no vector, or `r` is negative.
+    """
+    if input.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    pick = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array([*pick(range(input.shape[0]), r)], dtype=np.int64).reshape(-1, r)
+    if not r:
+        return _nothing(input, (0,))
+    return F.reshape(F.index_select(input, 0, Tensor(places.reshape(-1))), places.shape)
+
+
+def ger(input: Tensor, vec2: Tensor) -> Tensor:
+    """The old name of `outer`."""
+    out: Tensor = F.outer(input, vec2)
+    return out
+
+
+def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """What `narrow` gives, in memory of its own."""
+    out: Tensor = F.clone(F.narrow(input, dim, start, length))
+    return out
+
+
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """Sum over the dimensions along which a tensor of that size would have been broadcast to the input's.
+
+    Raises:
+        RuntimeError: the size cannot be broadcast to the input's.
+    """
+    shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    extra = input.ndim - len(shape)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(shape, input.shape[max(extra, 0) :], strict=True)):
+        raise RuntimeError(
+            f"size {{{list(shape)}}} is not expandable to size {{{list(input.shape)}}}, so that nothing sums to it"
+        )
+    dims = [*range(extra), *(extra + k for k, n in enumerate(shape) if n == 1 and input.shape[extra + k] != 1)]
+    return F.reshape(F.sum(input, dims, True), shape) if dims else F.view(input, shape)
+
+
+def _replaced(input: Tensor, src: Tensor, cut: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return a copy of the input with `src` in the place of the view that `cut` takes."""
+    with enable_grad():
+        view = cut(Tensor(input.array))
+    if view.shape != src.shape:
+        raise RuntimeError(
+            "expected src to have a size equal to the slice of self. "
+            f"src size = {list(src.shape)}, slice size = {list(view.shape)}"
+        )
+    assert view._view is not None  # it is a view
+    out: Tensor = apply(PRIMITIVES["view_scatter"], input, F.to(src, input.dtype), path=view._view.path)
+    return out
+
+
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """A copy of the input with `src` at one index of a dimension.
+
+    Raises:
+        RuntimeError: `src` has not the shape of that piece.
+    """
+    return _replaced(input, src, lambda x: F.select(x, dim, index))
+
+
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """A copy of the input with `src` in a slice of a dimension.
+
+    Raises:
+        RuntimeError: `src` has not the shape of that piece.
+    """
+    axis = axis_of(dim, input.ndim)
+    return _replaced(input, src, lambda x: F.getitem(x, (slice(None),) * axis + (slice(start, end, step),)))
+
+
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A copy of the input with `src` on a diagonal.
+
+    Raises:
+        RuntimeError: `src` has not the shape of the diagonal.
+    """
+    return _replaced(input, src, lambda x: F.diagonal(x, offset, dim1, dim2))
