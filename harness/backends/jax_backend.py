@@ -19,7 +19,7 @@ import jax.scipy.special
 import numpy as np
 
 from harness.backends import basic_index, jax_layers, missing_ops, straighten
-from harness.backends.jax_versions import jit
+from harness.backends.jax_versions import QUICK, jit
 from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.floats import HALF
 from harness.programs import Program
@@ -437,12 +437,7 @@ def _compiled(
 
 def _jit(function: Any, rewrites: bool, quick: bool) -> Any:
     options: dict[str, Any] = {} if rewrites else {"xla_disable_hlo_passes": "algsimp"}
-    return jit(function, options | (_QUICK if quick else {}))
-
-
-# Passes over XLA's graph, which rewrite the mathematics, stay; machine code is made by the older emitter of fusions and is
-# not optimised, in a quarter of the time.
-_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+    return jit(function, options | (QUICK if quick else {}))
 
 
 @functools.lru_cache(maxsize=512)

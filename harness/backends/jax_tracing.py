@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from harness.backends.jax_versions import enable_x64
+from harness.backends.jax_versions import QUICK, enable_x64, jit
 from harness.cases import Array, Outcome, failed
 from harness.frontends import Answer, Builder, Fillings, Node, Traced, Untraceable
 from harness.gradient_scripts import jax_script
@@ -104,7 +104,7 @@ class JaxSubject:
     ) -> Answer:
         """Run `jax.vjp` and its pull back; or the function alone."""
         flags = self.wanted if wanted is None else tuple(wanted)
-        return self._answer(arrays, cotangents, flags, watched=watched, jit=True)
+        return self._answer(arrays, cotangents, flags, watched=watched, compiled=True)
 
     def _answer(
         self,
@@ -113,24 +113,26 @@ class JaxSubject:
         flags: Sequence[bool],
         *,
         watched: bool,
-        jit: bool,
+        compiled: bool,
     ) -> Answer:
         stage = ["forward"]
         try:
             with enable_x64(True):
                 moving = [np.array(x) for x, w in zip(arrays, flags, strict=True) if w]
                 if cotangents is None:
-                    values = self._compiled("value", arrays, flags, (), jit)(moving)
+                    # Complex points are for the complex step, whose error is estimated.
+                    what = "estimate" if any(x.dtype.kind == "c" for x in moving) else "value"
+                    values = self._compiled(what, arrays, flags, (), compiled)(moving)
                     return Answer(Outcome(tuple(map(_numpy, values))), tuple(_is_float(v) for v in values))
                 picked = tuple(k for k, c in enumerate(cotangents) if c is not None)
                 seeds = [np.array(c) for c in cotangents if c is not None]
-                values, grads = self._compiled("pull back", arrays, flags, picked, jit, stage)(moving, seeds)
+                values, grads = self._compiled("pull back", arrays, flags, picked, compiled, stage)(moving, seeds)
                 live = tuple(_is_float(v) for v in values)
                 outcome = Outcome(tuple(map(_numpy, values)), tuple(map(_numpy, grads)))
                 least, largest = self._watched(arrays, cotangents) if watched else ("float64", 0.0)
         except jax.errors.ConcretizationTypeError as error:
-            if jit:
-                return self._answer(arrays, cotangents, flags, watched=watched, jit=False)
+            if compiled:
+                return self._answer(arrays, cotangents, flags, watched=watched, compiled=False)
             return Answer(failed(error), (), stage[0])
         except Exception as error:  # whatever the framework or the user's rule raises is its outcome
             return Answer(failed(error), (), stage[0])
@@ -142,12 +144,12 @@ class JaxSubject:
         arrays: Sequence[Array],
         flags: Sequence[bool],
         picked: tuple[int, ...],
-        jit: bool,
+        compiled: bool,
         stage: list[str] | None = None,
     ) -> Callable[..., Any]:
         """The value, or values and pull back, as one function: compiled once for arrays of the same shapes."""
         fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, flags, strict=True) if not w)
-        key = (what, tuple(flags), picked, jit, fixed)
+        key = (what, tuple(flags), picked, compiled, fixed)
         found = self.compiled.get(key)
         if found is not None:
             return found
@@ -160,7 +162,7 @@ class JaxSubject:
             return forward(*map(jnp.asarray, moving))
 
         made = pull_back if what == "pull back" else value
-        self.compiled[key] = jax.jit(made) if jit else made
+        self.compiled[key] = made if not compiled else jit(made, QUICK) if what == "estimate" else jax.jit(made)
         return self.compiled[key]
 
     def _pushed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
@@ -192,7 +194,7 @@ class JaxSubject:
         self.run(points[1], cotangents)
         return {
             "after another call": self.run(points[0], cotangents),
-            "op by op": self._answer(points[0], cotangents, self.wanted, watched=False, jit=False),
+            "op by op": self._answer(points[0], cotangents, self.wanted, watched=False, compiled=False),
         }
 
     def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
@@ -330,8 +332,7 @@ def _pulled_back(
 
 def _once(function: Callable[..., Any], *args: Any) -> Any:
     """Compile for a single call: quickly, since compiling takes longer than whatever is computed."""
-    quickly: dict[str, Any] = {"xla_backend_optimization_level": 0}
-    return jax.jit(function).lower(*args).compile(quickly)(*args)
+    return jit(function, QUICK)(*args)
 
 
 def _numpy(x: Any) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.experimental
 
-__all__ = ["enable_x64", "jit"]
+__all__ = ["QUICK", "enable_x64", "jit"]
 
 enable_x64: Callable[[bool], AbstractContextManager[None]]
 """``with enable_x64(True):`` numbers have 64 bits inside, in this thread."""
@@ -19,6 +19,10 @@ try:
     enable_x64 = jax.enable_x64
 except AttributeError:  # before 0.8
     enable_x64 = vars(jax.experimental)["enable_x64"]
+
+QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""Passes over XLA's graph, which rewrite the mathematics, stay; machine code is made by the older emitter of fusions and is
+not optimised, in a quarter to half of the time."""
 
 _TAKES_OPTIONS = "compiler_options" in inspect.signature(jax.jit).parameters
 
