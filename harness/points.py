@@ -193,10 +193,10 @@ _POOLS: Final = {
 
 # The flavours of an edge point beside zeros and ties, by number; of FLAVOURS, the others are zeros and ties.
 FLAVOURS: Final = 64
-_TINY_ONES, _HUGE, _SATURATED, _ZERO_ROW, _SINGULAR, _IDENTITY, _EQUAL, _ENDS = (
+_SATURATED, _TINY_ONES, _HUGE, _ZERO_ROW, _SINGULAR, _IDENTITY, _EQUAL, _ENDS = (
+    (45, 46, 47, 58),
     range(48, 55),
     range(55, 58),
-    58,
     59,
     60,
     61,
@@ -230,7 +230,7 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
         flat = rng.choice(np.array(pool), n)
         if flavour in _HUGE and i == chosen and n and spec.domain not in ("unit", "fraction"):
             flat[int(rng.integers(n))] = _HUGE_ONES[dtype]
-        if flavour == _SATURATED and spec.domain in ("real", "positive"):
+        if flavour in _SATURATED and spec.domain in ("real", "positive"):
             flat = rng.uniform(15.0, 40.0, n) * (1.0 if positive else rng.choice([-1.0, 1.0], n))
         if flavour == _ENDS and spec.domain in _DOMAIN_ENDS and n:
             flat[int(rng.integers(n))] = rng.choice(np.array(_DOMAIN_ENDS[spec.domain]))

@@ -39,7 +39,7 @@ __all__ = ["ADJUDGE", "ENGINES", "PowerResult", "available", "is_adjudge", "run_
 ENGINES: Final = ("reference", "torch", "jax", "autograd")
 ADJUDGE: Final = "Adjudge"
 DRAWN: Final = "Adjudge, drawn programs"
-PROGRAMS, POINTS = 24, 4  # drawn for one op; of each program
+PROGRAMS, POINTS = 96, 4  # drawn for one op; of each program
 
 
 @dataclass(frozen=True)
@@ -243,10 +243,11 @@ def _drawn(twin: Twin, seed: int) -> tuple[str, str]:
     """Examine drawn programs of the op, with the wrong rule in the tape, until one disagrees."""
     backend = PlantedBackend(twin.defect) if twin.planted else backends.get("reference")
     decided = 0
-    for program in programs_of(twin.defect.op, PROGRAMS, seed):
+    for number, program in enumerate(programs_of(twin.defect.op, PROGRAMS, seed)):
         for k in range(POINTS):
-            # Half of the points in each precision; what is wrong in float32 alone shows there.
-            case = point(program, seed=1 + k, kind=("random", "edge")[k == 3], dtype=("float64", "float32")[k % 2])
+            # Half of the points in each precision; what is wrong in float32 alone shows there. Edge values come in many
+            # kinds, a kind a seed, so that each program has seeds of its own.
+            case = point(program, seed=1 + number * POINTS + k, kind=("random", "edge")[k == 3], dtype=("float64", "float32")[k % 2])
             for verdict in [*examine(case, backend), _second(case, twin)]:
                 if verdict.kind == "disagree" and verdict.claim != "value" and verdict.aspect != "accuracy":
                     return "complains", f"{program}: {verdict.claim}: {verdict.reason}"
