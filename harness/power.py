@@ -247,7 +247,12 @@ def _drawn(twin: Twin, seed: int) -> tuple[str, str]:
         for k in range(POINTS):
             # Half of the points in each precision; what is wrong in float32 alone shows there. Edge values come in many
             # kinds, a kind a seed, so that each program has seeds of its own.
-            case = point(program, seed=1 + number * POINTS + k, kind=("random", "edge")[k == 3], dtype=("float64", "float32")[k % 2])
+            case = point(
+                program,
+                seed=1 + number * POINTS + k,
+                kind=("random", "edge")[k == 3],
+                dtype=("float64", "float32")[k % 2],
+            )
             for verdict in [*examine(case, backend), _second(case, twin)]:
                 if verdict.kind == "disagree" and verdict.claim != "value" and verdict.aspect != "accuracy":
                     return "complains", f"{program}: {verdict.claim}: {verdict.reason}"

@@ -58,6 +58,32 @@ def test_mask_stays_a_mask_far_from_the_example(size: int) -> None:
     assert not [note for note in report.notes if "recorded forward" in note]  # as there was at 1,000 times the example
 
 
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.0005, "wrong")])
+def test_iteration_whose_rounding_has_no_bound_is_judged_by_estimates(factor: float, verdict: str) -> None:
+    import torch
+
+    def newton(a: Any) -> Any:
+        x = torch.ones_like(a)
+        for _ in range(60):
+            x = x - (x**3 - a) / (3 * x * x)
+        return x
+
+    class Root(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Any) -> Any:
+            x = newton(a)
+            ctx.save_for_backward(x)
+            return x
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return factor * ct / (3 * x * x)
+
+    report = check_gradients(Root.apply, torch.tensor([2.0, 0.75], dtype=torch.float64), raises=False)
+    assert report.verdict == verdict, str(report)
+
+
 def test_function_that_returns_no_tensor_is_named() -> None:
     import torch
 

@@ -59,6 +59,9 @@ def _claims(check: Check) -> list[Claim]:
         return portfolio(check, base, unfaithful)
     value, vjp = Tally("value"), Tally("vjp")
     ask_around(check, first, value, vjp)
+    if not vjp.wrong and not vjp.elements and vjp.reasons and set(vjp.reasons) <= _NO_BOUND:
+        # An iteration, say, that contracts in exact numbers: bounds of its roundings grow with every step.
+        return portfolio(check, base, f"no bound of the rounding ({', '.join(sorted(vjp.reasons))})")
     claims = [_value_claim(check, value), vjp.claim()]
     if not vjp.wrong and (text := whole_example(check)):
         claims[1] = Claim("vjp", "wrong", text, proved=False)
@@ -71,6 +74,9 @@ def _claims(check: Check) -> list[Claim]:
     smooth = smooth_point(check, first)
     table = {**EXACT, **CERTIFIED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
+
+
+_NO_BOUND = frozenset({"overflow", "bound too wide"})
 
 
 def _holds_beside(check: Check, base: Point) -> bool:
