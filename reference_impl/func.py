@@ -107,6 +107,8 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
         raise RuntimeError(
             "jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call f(*primals)."
         )
+    if not leaves(primals):
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals to contain at least one Tensor.")
     if structure(primals) != structure(tangents):
         raise RuntimeError(
             "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure. Got primals with "
@@ -133,8 +135,23 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     return y, lambda *tangents: jvp(func, primals, tangents)[1]
 
 
-def jacrev(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """Return the function that computes the Jacobian, of shape output shape + argument shape, by rows."""
+def jacrev(
+    func: Callable[..., Any],
+    argnums: Argnums = 0,
+    has_aux: bool = False,
+    *,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
+    """Return the function that computes the Jacobian, of shape output shape + argument shape, by rows.
+
+    `chunk_size` is how many rows PyTorch computes at once; here it is always one.
+
+    Raises:
+        ValueError: `chunk_size` is not positive.
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError(f"jacrev: `chunk_size` should be greater than 0, got {chunk_size}")
 
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         def of_some(*some: Any) -> Any:
@@ -304,7 +321,11 @@ def _nothing(y: Tensor, x: Tensor) -> Tensor:
 
 
 def _places(args: tuple[Any, ...], argnums: Argnums) -> list[int]:
+    if not isinstance(argnums, (int, tuple)):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if len(set(numbers)) != len(numbers):
+        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
     for n in numbers:
         if not -len(args) <= n < len(args):
             raise RuntimeError(f"Got argnum={n}, but only {len(args)} positional inputs")

@@ -222,3 +222,16 @@ def test_func_results_stay_connected_to_what_was_outside(torch_like: Any, func: 
     assert_equal(torch_like.autograd.grad(func.grad(cube_sum)(w).sum(), w)[0], [18.0, 24.0])
     with torch_like.no_grad():
         assert not func.grad(cube_sum)(w).requires_grad
+
+
+def test_arguments_that_func_refuses(torch_like: Any) -> None:
+    func, x = torch_like.func, torch_like.tensor([1.0, 2.0])
+    with pytest.raises(RuntimeError, match=r"argnums elements must be unique, got \(0, 0\)"):
+        func.grad(lambda a, b: (a * b).sum(), argnums=(0, 0))(x, x)
+    with pytest.raises(RuntimeError, match="argnums must be int or Tuple"):
+        func.grad(lambda a: a.sum(), argnums="a")(x)
+    with pytest.raises(RuntimeError, match="Expected primals to contain at least one Tensor"):
+        func.jvp(lambda a: a, (), ())
+    with pytest.raises(ValueError, match="`chunk_size` should be greater than 0"):
+        func.jacrev(lambda a: a, chunk_size=0)
+    assert_equal(func.jacrev(lambda a: a * a, chunk_size=1)(x), [[2.0, 0.0], [0.0, 4.0]])
