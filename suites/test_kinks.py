@@ -16,7 +16,7 @@ from hypothesis import given
 
 from harness import backends
 from harness.backends import measure_conventions
-from harness.cases import Case
+from harness.cases import Case, Outcome
 from harness.examine import examine
 from harness.judgement import UNITS, room_for_rounding
 from harness.oracles.balls import precision, undecided
@@ -285,3 +285,31 @@ def test_power_of_zero_to_a_number_has_the_derivative_of_the_polynomial(
         assert np.isnan(gradient_of_x).all()  # JAX: 0.0 * 0.0 ** -1.0, as its table of conventions states
         return
     assert gradient_of_x == gradient
+
+
+@pytest.mark.parametrize("name", [n for n in ("torch", "jax") if backends.available()[n] is None])
+def test_other_version_is_asked_what_it_does_at_kinks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = backends.get(name)
+    table = dict(engine.conventions)
+    monkeypatch.setattr(type(engine), "version", property(lambda engine: "99.0"))
+    monkeypatch.setattr(backends, "_measured_now", {})
+    assert engine.conventions == table
+    assert [*backends._measured_now] == [(name, "99.0")]
+
+
+@pytest.mark.skipif(backends.available()["torch"] is not None, reason="PyTorch is not installed")
+def test_convention_that_changed_is_no_wrong_derivative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of `fmax` did in PyTorch 2.14: half to each at a tie, where 2.13 gave all to the first."""
+    engine = backends.get("torch")
+    program = Program((Spec((2,)), Spec((2,))), (Instr("fmax", (0, 1)),), (2,))
+    case = Case(program, (np.array([1.0, 3.0]), np.array([1.0, 2.0])), (True, True), (np.array([2.0, 1.0]),))
+    halves = Outcome((np.array([1.0, 3.0]),), (np.array([1.0, 1.0]), np.array([1.0, 0.0])))
+    assert examine(case, engine, outcome=halves)[1].kind == "disagree"
+    now = {**engine.conventions, "fmax": "at [1, 1]; [1, 2]: [0.5, 0]; [0.5, 1]"}
+    monkeypatch.setattr(type(engine), "version", property(lambda engine: "99.0"))
+    monkeypatch.setattr(backends, "_measured_now", {("torch", "99.0"): now})
+    verdict = examine(case, engine, outcome=halves)[1]
+    assert (verdict.kind, verdict.reason) == ("inconclusive", "kink")
+    apart = replace(case, primals=(np.array([1.5, 3.0]), np.array([1.0, 2.0])))
+    assert examine(apart, engine)[1].kind == "agree"
+    assert examine(apart, engine, outcome=replace(halves, values=(np.array([1.5, 3.0]),)))[1].kind == "disagree"

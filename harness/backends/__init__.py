@@ -24,6 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from harness.cases import Array, Backend, Case, Outcome, Thunk, failed
+from harness.kernels import load_kernel_errors
 from harness.programs import Instr, Program, Scalar, Spec
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Rendering",
     "available",
     "basic_index",
+    "conventions_of",
     "get",
     "install_command",
     "measure_conventions",
@@ -356,6 +358,28 @@ def measure_conventions(backend: Backend) -> dict[str, str]:
     """
     probes = {name: case for name, case in _probes().items() if backend.supports(case.program) is None}
     return {name: _describe(case, backend.prepare(case)()) for name, case in probes.items()}
+
+
+def conventions_of(backend: Backend, framework: str, table: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what a framework does at kinks: the table, or of another version than the table's what is measured now.
+
+    PyTorch 2.14 shares the cotangent of `fmax` at a tie, where 2.13 gave all of it to the first: no version is wrong.
+
+    Args:
+        backend: the framework as it is installed.
+        framework: its name in the table of kernel errors, which holds for the same version.
+        table: what was measured of that version.
+    """
+    known = load_kernel_errors().versions[framework].partition("+")[0]
+    if backend.version.partition("+")[0] == known:
+        return table
+    key = (framework, backend.version)
+    if key not in _measured_now:
+        _measured_now[key] = measure_conventions(backend)
+    return _measured_now[key]
+
+
+_measured_now: dict[tuple[str, str], Mapping[str, str]] = {}
 
 
 def _describe(case: Case, outcome: Outcome) -> str:

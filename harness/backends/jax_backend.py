@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 import numpy as np
 
-from harness.backends import basic_index, jax_layers, missing_ops, straighten
+from harness.backends import basic_index, conventions_of, jax_layers, missing_ops, straighten
 from harness.backends.jax_versions import QUICK, jit
 from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.floats import HALF
@@ -492,7 +492,7 @@ class JaxBackend:
     @property
     def conventions(self) -> Mapping[str, str]:
         """Measured derivatives at kinks and singular points."""
-        return CONVENTIONS
+        return conventions_of(self.quickly(), "jax", CONVENTIONS)
 
     def supports(self, program: Program) -> str | None:
         """None if every op is known, else the reason."""

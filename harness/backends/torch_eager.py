@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.backends import missing_ops, straighten, value_thunk
+from harness.backends import conventions_of, missing_ops, straighten, value_thunk
 from harness.backends.torch_names import CONVENTIONS, spelling
 from harness.cases import Array, Case, Outcome, Thunk, failed
 from harness.programs import Program
@@ -126,7 +126,7 @@ class TorchBackend:
     @property
     def conventions(self) -> Mapping[str, str]:
         """Measured derivatives at kinks and singular points."""
-        return CONVENTIONS
+        return conventions_of(self, "torch", CONVENTIONS)
 
     def supports(self, program: Program) -> str | None:
         """None if every op is known, else the reason."""
