@@ -3,7 +3,8 @@
     python -m suites.benchmarks.check_gradients --sizes 100 1000 4000
 
 The function is a custom one of ten operators, with a right backward, in float64. Each row is the median of interleaved
-rounds, in seconds, after imports and one call of each.
+rounds, in seconds, after imports and one call of each. The function of JAX (`custom_vjp`) is another object in each round,
+so that it is traced and compiled each time.
 """
 
 from __future__ import annotations
@@ -38,6 +39,25 @@ def function() -> Any:
     return Ten.apply
 
 
+def function_of_jax() -> Any:
+    """The same as a `custom_vjp`."""
+    import jax
+    import jax.numpy as jnp
+
+    def forward(x: Any) -> Any:
+        return (jnp.sin(x) * jnp.exp(x) + jnp.log(x * x + 1)) / (jnp.tanh(x) + 2) - jnp.cos(x)
+
+    def backward(x: Any, ct: Any) -> Any:
+        top = jnp.sin(x) * jnp.exp(x) + jnp.log(x * x + 1)
+        inner = (jnp.sin(x) + jnp.cos(x)) * jnp.exp(x) + 2 * x / (x * x + 1)
+        low = jnp.tanh(x) + 2
+        return (ct * (inner / low - top * (1 - jnp.tanh(x) ** 2) / low**2 + jnp.sin(x)),)
+
+    ten = jax.custom_vjp(lambda x: forward(x))
+    ten.defvjp(lambda x: (forward(x), x), backward)
+    return ten
+
+
 def seconds(call: Callable[[], Any]) -> float:
     """How long one call takes."""
     started = time.perf_counter()
@@ -63,6 +83,7 @@ def main() -> None:
             "check_gradients, example alone": lambda x=x: check_gradients(fn, x, around=False),
             "gradcheck slow": lambda x=x: torch.autograd.gradcheck(fn, (x,)),
             "gradcheck fast": lambda x=x: torch.autograd.gradcheck(fn, (x,), fast_mode=True),
+            "check_gradients on JAX": lambda x=x: check_gradients(function_of_jax(), x.detach().numpy()),
         }
         taken: dict[str, list[float]] = {name: [] for name in calls}
         for k in range(options.rounds + 1):
