@@ -53,7 +53,7 @@ POINT_KINDS: Final = ("random", "edge")
 LAYOUTS: Final = ("dense", "repeated", "expanded", "transposed", "strided", "unused")
 PRIMAL_LAYOUTS: Final = ("dense", "transposed", "strided", "expanded")
 EDGES: Final = (
-    *("zero", "minus zero", "one", "subnormal", "tiny", "huge", "saturated", "tie", "equal inputs", "all zero"),
+    *("zero", "minus zero", "one", "subnormal", "tiny", "huge", "wide", "saturated", "tie", "equal inputs", "all zero"),
     *("zero row", "singular matrix", "identity matrix", "end of a domain"),
 )
 """What float primals may hold that rules are wrong at; `edges_of` names those of a case."""
@@ -193,7 +193,8 @@ _POOLS: Final = {
 
 # The flavours of an edge point beside zeros and ties, by number; of FLAVOURS, the others are zeros and ties.
 FLAVOURS: Final = 64
-_SATURATED, _TINY_ONES, _HUGE, _ZERO_ROW, _SINGULAR, _IDENTITY, _EQUAL, _ENDS = (
+_WIDE, _SATURATED, _TINY_ONES, _HUGE, _ZERO_ROW, _SINGULAR, _IDENTITY, _EQUAL, _ENDS = (
+    range(38, 45),
     (45, 46, 47, 58),
     range(48, 55),
     range(55, 58),
@@ -230,6 +231,8 @@ def _edge_primals(program: Program, dtype: str, rng: np.random.Generator | None)
         flat = rng.choice(np.array(pool), n)
         if flavour in _HUGE and i == chosen and n and spec.domain not in ("unit", "fraction"):
             flat[int(rng.integers(n))] = _HUGE_ONES[dtype]
+        if flavour in _WIDE and spec.domain in ("real", "positive"):  # the knees of relu6 and hardsigmoid lie here
+            flat = rng.uniform(2.0, 15.0, n) if positive else rng.uniform(-8.0, 8.0, n)
         if flavour in _SATURATED and spec.domain in ("real", "positive"):
             flat = rng.uniform(15.0, 40.0, n) * (1.0 if positive else rng.choice([-1.0, 1.0], n))
         if flavour == _ENDS and spec.domain in _DOMAIN_ENDS and n:
@@ -293,6 +296,8 @@ def edges_of(case: Case) -> frozenset[str]:
     largest = float(sizes.max())
     if largest > math.sqrt(info.max):
         found.add("huge")
+    if ((sizes > 3.0) & (sizes < 15.0)).any():
+        found.add("wide")
     if ((sizes >= 15.0) & (sizes <= 700.0)).any():
         found.add("saturated")
     if (sizes == 1.0).any():

@@ -82,6 +82,7 @@ def at(*arrays: object, domains: tuple[str, ...] = ()) -> Case:
         (at([5e-324, 0.5]), {"subnormal"}),
         (at([1e-200, 0.5]), {"tiny"}),
         (at([1e200, 0.5]), {"huge"}),
+        (at([-5.5, 0.5]), {"wide"}),
         (at([-30.0, 0.5]), {"saturated"}),
         (at([[0.0, 0.0], [0.3, 0.4]]), {"zero", "zero row", "tie"}),
         (at([[0.3, 0.4], [0.3, 0.4]]), {"tie", "singular matrix"}),

@@ -111,8 +111,8 @@ def drawn_programs(name: str, count: int = PROGRAMS[0]) -> tuple[Program, ...]:
 def tries(op: str, count: int = PROGRAMS[0]) -> tuple[Try, ...]:
     kinds = ("random", "random", "random", "edge")
     return tuple(
-        Try(point(program, seed=1 + k, kind=kinds[k % 4]))
-        for program in drawn_programs(op, count)
+        Try(point(program, seed=1 + k + POINTS * i, kind=kinds[k % 4]))
+        for i, program in enumerate(drawn_programs(op, count))
         for k in range(POINTS)
     )
 
