@@ -32,6 +32,7 @@ from reference_impl.dtypes import (
     uint8,
 )
 from reference_impl.assembled import *
+from reference_impl.devices import contiguous_format, cuda, device, preserve_format, strided
 from reference_impl.factories import *
 from reference_impl.functions import *
 from reference_impl.integers import *
@@ -64,7 +65,7 @@ from reference_impl.products import (
     tensordot,
     vdot,
 )
-from reference_impl import inplace as _inplace, methods as _methods
+from reference_impl import inplace as _inplace, keywords as _keywords, methods as _methods
 from reference_impl.random import *
 from reference_impl.inference import inference_mode, is_inference, is_inference_mode_enabled
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -95,6 +96,8 @@ from reference_impl.nn.functional import (
 from math import e, inf, nan, pi
 
 globals().update({name: _inplace.IN_PLACE[name] for name in _inplace.FUNCTIONS})
+globals().update({name: _keywords.with_tensors(globals()[name]) for name in _keywords.MUST_BE_TENSORS})
+globals().update({name: _keywords.with_out(globals()[name]) for name in _keywords.WITH_OUT})
 half, float, double, long, int, short = float16, float32, float64, int64, int32, int16
 newaxis = None
 __version__ = "0.1.0"

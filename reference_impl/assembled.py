@@ -18,6 +18,7 @@ import numpy as np
 
 from reference_impl import functions as F
 from reference_impl.checks import axis_of
+from reference_impl.dtypes import scalar_type
 from reference_impl.modes import enable_grad
 from reference_impl.primitives import PRIMITIVES, apply
 from reference_impl.tensor import Tensor
@@ -31,6 +32,7 @@ __all__ = [
     "diff",
     "ger",
     "narrow_copy",
+    "nextafter",
     "select_scatter",
     "slice_scatter",
     "sum_to_size",
@@ -52,11 +54,11 @@ def diff(
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if not n:
+        return F.clone(input)
     axis = axis_of(dim, input.ndim)
     parts = [x for x in (prepend, input, append) if x is not None]
     x = F.cat(parts, axis) if len(parts) > 1 else input
-    if not n:
-        return F.clone(x) if x is input else x
     for _ in range(min(n, x.shape[axis])):
         size = x.shape[axis]
         after, before = F.narrow(x, axis, 1, size - 1), F.narrow(x, axis, 0, size - 1)
@@ -120,10 +122,20 @@ def cov(
     for name, given in (("fweights", fweights), ("aweights", aweights)):
         if given is None:
             continue
-        if given.ndim != 1 or given.shape[0] != x.shape[1]:
-            raise RuntimeError(f"cov(): expected {name} to have one element an observation, got {list(given.shape)}")
-        if name == "fweights" and given.array.dtype.kind not in "iu":
-            raise RuntimeError(f"cov(): expected fweights to have integral dtype but got fweights with {given.dtype}")
+        if given.ndim > 1:
+            raise RuntimeError(
+                f"cov(): expected {name} to have one or fewer dimensions but got {name} with {given.ndim}"
+            )
+        kinds = ("iu", "integral") if name == "fweights" else ("f", "floating point")
+        if given.array.dtype.kind not in kinds[0]:
+            raise RuntimeError(
+                f"cov(): expected {name} to have {kinds[1]} dtype but got {name} with {given.dtype} dtype"
+            )
+        if given.numel() != x.shape[1]:
+            raise RuntimeError(
+                f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+                f"{given.numel()} != {x.shape[1]}"
+            )
         if given.numel() and given.array.min() < 0:
             raise RuntimeError(f"cov(): {name} cannot be negative")
         weights = given if weights is None else F.mul(weights, given)
@@ -131,7 +143,6 @@ def cov(
         total: Any = x.shape[1]
         mean = F.mean(x, 1, True)
     else:
-        weights = F.to(weights, x.dtype)
         total = F.sum(weights)
         mean = F.div(F.sum(F.mul(x, weights), 1, True), total)
     if correction == 0 or weights is None:
@@ -139,7 +150,7 @@ def cov(
     elif aweights is None:
         norm = F.sub(total, correction)
     else:
-        norm = F.sub(total, F.mul(F.div(F.sum(F.mul(weights, F.to(aweights, x.dtype))), total), correction))
+        norm = F.sub(total, F.mul(F.div(F.sum(F.mul(weights, aweights)), total), correction))
     if not isinstance(norm, Tensor):
         norm = max(norm, 0)
     centred = F.sub(x, mean)
@@ -219,8 +230,31 @@ def ger(input: Tensor, vec2: Tensor) -> Tensor:
 
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """What `narrow` gives, in memory of its own."""
+    if 0 < input.ndim <= dim:
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false. "
+            f"(dim {dim} of {input.ndim} dimensions)"
+        )
+    if length < 0 and input.ndim:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({input.shape[dim]}).")
     out: Tensor = F.clone(F.narrow(input, dim, start, length))
     return out
+
+
+def nextafter(input: Tensor, other: Tensor) -> Tensor:
+    """The next number of the dtype from `input` towards `other`; gradient 1 to the input where the two differ, else 0.
+
+    Raises:
+        NotImplementedError: the dtype is not floating point.
+    """
+    a, b = F.broadcast_tensors(input, other)
+    dtype = F.result_type(input, other)
+    if not dtype.is_floating_point:
+        raise NotImplementedError(f'"nextafter_cpu" not implemented for {scalar_type(dtype)!r}')
+    a, b = F.to(a, dtype), F.to(b, dtype)
+    moved = F.clone(a)
+    moved.array = np.asarray(np.nextafter(a.array, b.array))
+    return F.constant_in(F.where(F.eq(a, b), moved.detach(), moved), b)
 
 
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:

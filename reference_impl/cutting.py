@@ -59,6 +59,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """
     if not input.array.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start.array.ndim or start.array.dtype.kind not in "iu"):
+        raise RuntimeError(f"start must be an 0-dim integral Tensor. Got {list(start.shape)} of {start.dtype}")
     axis = axis_of(dim, input.array.ndim)
     n, first = input.array.shape[axis], int(start)
     if length < 0:
@@ -169,6 +171,8 @@ def _split_along(name: str, x: Tensor, given: Any, dim: int, rank: int) -> tuple
         raise RuntimeError(
             f"torch.{name} requires a tensor with at least {rank} dimension, but got a tensor with {x.array.ndim} dimensions!"
         )
+    if isinstance(given, str):
+        raise TypeError(f"{name}() received an invalid combination of arguments. Got {given!r} for indices_or_sections")
     n = x.array.shape[dim]
     if isinstance(given, int) and (given <= 0 or n % given):
         raise RuntimeError(

@@ -14,7 +14,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["DType", "default_float", "from_numpy_dtype", "get_default_dtype", "result_dtype", "set_default_dtype"]
+__all__ = [
+    "DType",
+    "default_float",
+    "from_numpy_dtype",
+    "get_default_dtype",
+    "result_dtype",
+    "scalar_type",
+    "set_default_dtype",
+]
 
 
 class DType:
@@ -56,6 +64,18 @@ def from_numpy_dtype(dtype: np.dtype[np.generic]) -> DType:
     if found is None:
         raise TypeError(f"dtype: can't convert np.ndarray of type {dtype}; the supported types are {', '.join(_ALL)}")
     return found
+
+
+_SCALAR_TYPES = {
+    **{"float64": "Double", "float32": "Float", "float16": "Half", "bool": "Bool"},
+    **{"int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte"},
+}
+
+
+def scalar_type(dtype: object) -> str:
+    """Return the name that PyTorch's kernels have for a dtype, which their messages show."""
+    name = dtype.name if isinstance(dtype, DType) else str(dtype)
+    return _SCALAR_TYPES.get(name, name)
 
 
 def get_default_dtype() -> DType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.dtypes import DType, default_float
+from reference_impl.keywords import placed
 from reference_impl.tensor import Tensor, as_array
 
 __all__ = [
@@ -39,7 +41,8 @@ def leaf(array: Any, requires_grad: bool) -> Tensor:
     return out
 
 
-def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+@placed
+def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a leaf with a copy of the data: numbers, nested sequences, a NumPy array (its dtype is kept) or tensors.
 
     Raises:
@@ -70,6 +73,7 @@ def _plain(data: Any) -> Any:
     return data
 
 
+@placed
 def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
     """Return the data as a tensor, without a copy where it is an array or a tensor of that dtype."""
     if isinstance(data, Tensor):
@@ -78,15 +82,15 @@ def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
     return Tensor(array if dtype is None else array.astype(dtype.numpy, copy=False))
 
 
-def from_numpy(array: Any) -> Tensor:
+def from_numpy(ndarray: Any) -> Tensor:
     """Return a tensor that shares the array's memory.
 
     Raises:
         TypeError: not a NumPy array.
     """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    return Tensor(as_array(array))
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return Tensor(as_array(ndarray))
 
 
 Shape = int | Sequence[int]
@@ -109,12 +113,11 @@ def _filler(
         size: Shape | None = None,
         dtype: DType | None = None,
         requires_grad: bool = False,
-        device: Any = None,
     ) -> Tensor:
         array = np.asarray(fill(shape_of(sizes, size)))
         return leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
 
-    def like(input: Tensor, *, dtype: DType | None = None, requires_grad: bool = False, device: Any = None) -> Tensor:
+    def like(input: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
         array = np.asarray(fill(tuple(input.shape)))
         return leaf(array.astype(input.array.dtype if dtype is None else dtype.numpy), requires_grad)
 
@@ -122,7 +125,7 @@ def _filler(
     factory.__doc__ = f"Return a tensor {doc}."
     like.__name__ = like.__qualname__ = f"{name}_like"
     like.__doc__ = f"Return a tensor of the input's shape and dtype {doc}; it does not require grad unless asked."
-    return factory, like
+    return placed(factory), placed(like)
 
 
 zeros, zeros_like = _filler("zeros", np.zeros, "of zeros")
@@ -130,12 +133,14 @@ ones, ones_like = _filler("ones", np.ones, "of ones")
 empty, empty_like = _filler("empty", np.zeros, "of no particular values")
 
 
+@placed
 def full(size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor filled with one value; its dtype is the value's."""
     array = np.full(shape_of((size,), None), as_array(fill_value))
     return leaf(array if dtype is None else array.astype(dtype.numpy), requires_grad)
 
 
+@placed
 def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor of the input's shape and dtype filled with one value."""
     return leaf(
@@ -143,6 +148,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, req
     )
 
 
+@placed
 def arange(
     start: float, end: float | None = None, step: float = 1, *, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -150,6 +156,8 @@ def arange(
     first, last = (0, start) if end is None else (start, end)
     if step == 0:
         raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise RuntimeError(f"unsupported range: {first} -> {last}")
     if (last - first) * step < 0:
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first}, {last}, {step}")
     whole = all(isinstance(v, int) for v in (first, last, step))
@@ -157,13 +165,37 @@ def arange(
     return leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
 
 
+def _ends(name: str, start: Any, end: Any, steps: Any) -> tuple[float, float]:
+    if any(isinstance(x, Tensor) and x.ndim for x in (start, end)):
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got "
+            f"{' and '.join(f'{np.ndim(x.array if isinstance(x, Tensor) else x)} dimension(s)' for x in (start, end))}"
+        )
+    if not isinstance(steps, (int, np.integer)):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({type(start).__name__}, {type(end).__name__}, "
+            f"{type(steps).__name__}): steps must be int"
+        )
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
+    return float(start), float(end)
+
+
+@placed
 def linspace(
     start: float, end: float, steps: int, *, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
-    """Return `steps` evenly spaced numbers from start to end, both included."""
+    """Return `steps` evenly spaced numbers from start to end, both included.
+
+    Raises:
+        RuntimeError: `steps` is negative, or an end is a tensor with dimensions.
+        TypeError: `steps` is no integer.
+    """
+    start, end = _ends("linspace", start, end, steps)
     return leaf(np.linspace(start, end, steps).astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
+@placed
 def logspace(
     start: float,
     end: float,
@@ -173,13 +205,27 @@ def logspace(
     dtype: DType | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Return `steps` numbers from base**start to base**end, each the same multiple of the one before."""
+    """Return `steps` numbers from base**start to base**end, each the same multiple of the one before.
+
+    Raises:
+        RuntimeError: `steps` is negative, or an end is a tensor with dimensions.
+        TypeError: `steps` is no integer.
+    """
+    start, end = _ends("logspace", start, end, steps)
     powers = np.logspace(start, end, steps, base=base)
     return leaf(powers.astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
+@placed
 def eye(n: int, m: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Return an (n, m) matrix with ones on the diagonal."""
+    """Return an (n, m) matrix with ones on the diagonal.
+
+    Raises:
+        RuntimeError: a size is negative.
+    """
+    for name, size in (("n", n), ("m", m)):
+        if size is not None and size < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {size}")
     return leaf(np.eye(n, m).astype(dtype.numpy if dtype else default_float()), requires_grad)
 
 
@@ -211,6 +257,7 @@ def unpickled(array: Any, requires_grad: bool) -> Tensor:
     return leaf(array.view(np.dtype(array.dtype.type)), requires_grad)
 
 
+@placed
 def new_full(
     x: Tensor, size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -218,16 +265,17 @@ def new_full(
     return full(size, fill_value, dtype=dtype or x.dtype, requires_grad=requires_grad)
 
 
-def new_zeros(x: Tensor, *sizes: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Return a tensor of zeros of x's dtype unless one is given."""
-    return zeros(*sizes, dtype=dtype or x.dtype, requires_grad=requires_grad)
+def new_zeros(x: Tensor, *sizes: Any, dtype: DType | None = None, **more: Any) -> Tensor:
+    """Return a tensor of zeros of x's dtype unless one is given; the rest is for `zeros`."""
+    return zeros(*sizes, dtype=dtype or x.dtype, **more)
 
 
-def new_ones(x: Tensor, *sizes: Any, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-    """Return a tensor of ones of x's dtype unless one is given."""
-    return ones(*sizes, dtype=dtype or x.dtype, requires_grad=requires_grad)
+def new_ones(x: Tensor, *sizes: Any, dtype: DType | None = None, **more: Any) -> Tensor:
+    """Return a tensor of ones of x's dtype unless one is given; the rest is for `ones`."""
+    return ones(*sizes, dtype=dtype or x.dtype, **more)
 
 
+@placed
 def new_tensor(x: Tensor, data: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor of the data, of x's dtype unless one is given."""
     return tensor(data, dtype=dtype or x.dtype, requires_grad=requires_grad)

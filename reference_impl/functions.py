@@ -12,7 +12,8 @@ import numpy as np
 from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl import cutting, joining, moving, padding, picking, reducing
-from reference_impl.numpy_names import add_numpy_names
+from reference_impl import devices as places
+from reference_impl.keywords import add_keywords
 from reference_impl.ops import elementwise, rounding, selection, special
 from reference_impl.ops.activations import celu, hardshrink, selu
 from reference_impl.ops.rounding import ceil, copysign, floor, fmax, fmin, fmod, remainder, trunc
@@ -33,7 +34,6 @@ from reference_impl.ops.contraction import dot, matmul, outer
 from reference_impl.ops.elementwise import (
     atan,
     atan2,
-    clone,
     cos,
     cosh,
     eq,
@@ -463,6 +463,9 @@ def isneginf(input: Tensor) -> Tensor:
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """True where two elements differ by at most atol + rtol * abs(other): PyTorch's function, for its users."""
+    for name, least in (("rtol", rtol), ("atol", atol)):
+        if least < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {least}")
     a, b = input.array, other.array
     with np.errstate(invalid="ignore"):
         near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b)) | (a == b)
@@ -502,7 +505,11 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """
     shape = input.array.shape
     channels = shape[1] if len(shape) > 1 else 1
-    if weight.array.ndim > 1 or weight.array.size not in (1, channels):
+    if not shape and weight.array.size > 1:
+        raise RuntimeError(f"Not allow zero-dim input tensor. The weight has {weight.array.size} elements.")
+    if weight.array.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.array.ndim}")
+    if weight.array.size not in (1, channels):
         raise RuntimeError(
             f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.array.size} and "
             f"channel size = {channels}."
@@ -532,11 +539,27 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 # -- conversion
 
 
-def to(input: Tensor, dtype: Any = None, *, copy: bool = False) -> Tensor:
-    """The tensor in another dtype; itself if it has that already. A cast to an integer type cuts the graph."""
-    if dtype is None or isinstance(dtype, str):
-        return input
-    target = (dtype.dtype if isinstance(dtype, Tensor) else dtype).numpy
+def to(
+    input: Tensor,
+    dtype: Any = None,
+    *args: Any,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """The tensor in another dtype; itself if it has that already. A cast to an integer type cuts the graph.
+
+    Args:
+        dtype: an element type, a tensor that has it, or a device, before which the dtype may stand second.
+        device: the CPU.
+        copy: make a copy in any case.
+    """
+    if isinstance(dtype, str | places.device):
+        device, dtype, args = dtype, args[0] if args else None, args[1:]
+    places.check_place(device, memory_format=memory_format)
+    copy = copy or bool(args[1] if len(args) > 1 else False)
+    target = input.array.dtype if dtype is None else (dtype.dtype if isinstance(dtype, Tensor) else dtype).numpy
     if input.array.dtype == target and not copy:
         return input
     if target.kind != "f":
@@ -545,8 +568,19 @@ def to(input: Tensor, dtype: Any = None, *, copy: bool = False) -> Tensor:
     return out
 
 
-def contiguous(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy, its dimensions in the order of the input's memory, or in the usual order for `contiguous_format`."""
+    out: Tensor = elementwise.clone(input)
+    if memory_format is not None:
+        places.check_place(memory_format=memory_format)
+        if memory_format is places.contiguous_format:
+            out.array = np.ascontiguousarray(out.array)
+    return out
+
+
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor itself if it is contiguous, else a copy."""
+    places.check_place(memory_format=memory_format)
     if input.array.flags.c_contiguous:
         return input
     out: Tensor = clone(input)  # in the order of the input's memory
@@ -554,14 +588,14 @@ def contiguous(input: Tensor) -> Tensor:
     return out
 
 
-def result_type(a: Any, b: Any) -> DType:
-    """Return the dtype that an operation on a and b gives."""
-    both = [x for x in (a, b) if isinstance(x, Tensor)]
+def result_type(tensor: Any, other: Any) -> DType:
+    """Return the dtype that an operation on two tensors or numbers gives."""
+    both = [x for x in (tensor, other) if isinstance(x, Tensor)]
     return from_numpy_dtype(
         _result_dtype(
             [x.array.dtype for x in both if x.array.ndim],
             [x.array.dtype for x in both if not x.array.ndim],
-            [type(x) for x in (a, b) if not isinstance(x, Tensor)],
+            [type(x) for x in (tensor, other) if not isinstance(x, Tensor)],
         )
     )
 
@@ -579,6 +613,12 @@ def is_tensor(obj: Any) -> bool:
 def detach(input: Tensor) -> Tensor:
     """A constant that shares the tensor's memory."""
     return input.detach()
+
+
+def constant_in(y: Tensor, x: Tensor) -> Tensor:
+    """Return y, which does not depend on x, with a gradient of zeros to x if that requires grad."""
+    out: Tensor = elementwise.where(Tensor(np.ones(y.array.shape, bool)), y, x) if x.requires_grad else y
+    return out
 
 
 # -- contraction
@@ -611,4 +651,4 @@ def iterate(x: Tensor) -> Iterator[Tensor]:
     return iter(cutting.unbind(x, 0))
 
 
-add_numpy_names(__all__, globals())
+add_keywords(__all__, globals())

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl import functions, integers, products, random
+from reference_impl import assembled, functions, integers, products, random
 from reference_impl.modes import mode
 from reference_impl.ops import elementwise, indexing
 from reference_impl.primitives import CONSTANT, PRIMITIVES, WANTED, apply, counted, recorder
@@ -221,14 +221,14 @@ def _save_a_copy(node: Node, x: Tensor) -> None:
         node.values, node.versions = tuple(map(tuple, saved)), tuple(versions)
 
 
-def zero_(x: Tensor) -> Tensor:
-    """Fill with zeros in place and return x."""
-    check_writable(x)
-    return assign(x, _overwritten(x, 0.0, "ZeroBackward0"))
+def zero_(input: Tensor) -> Tensor:
+    """Fill with zeros in place and return the tensor."""
+    check_writable(input)
+    return assign(input, _overwritten(input, 0.0, "ZeroBackward0"))
 
 
-def fill_(x: Tensor, value: Any) -> Tensor:
-    """Fill with one value in place and return x; a 0-d tensor's gradient is the sum of the cotangent.
+def fill_(input: Tensor, value: Any) -> Tensor:
+    """Fill with one value in place and return the tensor; a 0-d tensor's gradient is the sum of the cotangent.
 
     Raises:
         RuntimeError: the value is a tensor of one dimension or more.
@@ -237,11 +237,11 @@ def fill_(x: Tensor, value: Any) -> Tensor:
         raise RuntimeError(
             f"fill_ only supports 0-dimension value tensor but got tensor with {value.array.ndim} dimensions."
         )
-    check_writable(x, value)
-    return assign(x, _overwritten(x, value, "FillBackward0"))
+    check_writable(input, value)
+    return assign(input, _overwritten(input, value, "FillBackward0"))
 
 
-def copy_(x: Tensor, src: Tensor) -> Tensor:
+def copy_(x: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy the broadcast values of `src` in place and return x: gradient 0 to the old values, all to `src`."""
     check_writable(x, src)
     return assign(x, _overwritten(x, src, "CopyBackwards"))
@@ -288,7 +288,7 @@ def _drawn(name: str, draw: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
-def resize_(x: Tensor, *sizes: Any) -> Tensor:
+def resize_(x: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Give x another shape in place and return x: its first elements in order, then zeros where there are more.
 
     Raises:
@@ -296,6 +296,7 @@ def resize_(x: Tensor, *sizes: Any) -> Tensor:
     """
     if x.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
+    sizes = sizes if size is None else (size,)
     shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     made = np.zeros(shape, x.array.dtype)
     n = min(made.size, x.array.size)
@@ -371,9 +372,10 @@ IN_PLACE |= {
 IN_PLACE |= {
     f"{name}_": _compared(getattr(integers, name))
     for name in (
-        "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor nextafter".split()
+        "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor".split()
     )
 }
+IN_PLACE |= {"nextafter_": _in_place(assembled.nextafter)}
 IN_PLACE |= {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
 IN_PLACE |= {
     "uniform_": _drawn("uniform", lambda g, shape, a=0.0, b=1.0: a + (b - a) * g.random(shape)),

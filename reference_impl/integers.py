@@ -16,6 +16,7 @@ import numpy as np
 
 from reference_impl import dtypes
 from reference_impl.checks import axis_of
+from reference_impl.keywords import add_keywords
 from reference_impl.tensor import Tensor, as_array
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "isreal",
     "lcm",
     "logical_xor",
-    "nextafter",
     "promote_types",
     "searchsorted",
     "unique",
@@ -86,7 +86,6 @@ bitwise_left_shift = _binary("bitwise_left_shift", np.left_shift, "iu", "The bit
 bitwise_right_shift = _binary("bitwise_right_shift", np.right_shift, "iu", "The bits moved down: over 2**other, down.")
 gcd = _binary("gcd", np.gcd, "iu", "The greatest common divisor.")
 lcm = _binary("lcm", np.lcm, "iu", "The least common multiple.")
-nextafter = _binary("nextafter", np.nextafter, "f", "The next number of the dtype from `input` towards `other`.")
 
 
 def bitwise_not(input: Tensor) -> Tensor:
@@ -124,7 +123,13 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
 ) -> Tensor:
     """Where each number would stand in a sorted sequence: before its equals, or behind them if `right`.
 
@@ -134,6 +139,7 @@ def searchsorted(
         out_int32: give int32 instead of int64.
         right: behind equals.
         side: "left" or "right", another way to say it.
+        sorter: the places that sort the sequence, if it is not sorted itself; integers of its shape.
 
     Raises:
         RuntimeError: the shapes do not go together, or `right` and `side` contradict each other.
@@ -141,6 +147,13 @@ def searchsorted(
     if side not in (None, "left", "right") or (side == "left" and right):
         raise RuntimeError(f"side and right can't be set to opposites, got side of {side} while right was {right}")
     rows, values = sorted_sequence.array, _array(input)
+    if sorter is not None:
+        if sorter.array.shape != rows.shape or sorter.array.dtype != np.int64:
+            raise RuntimeError(
+                f"torch.searchsorted(): boundary and sorter must have the same size, and sorter must be a tensor of long, "
+                f"got {list(rows.shape)} and {list(sorter.shape)} of {sorter.dtype}"
+            )
+        rows = np.take_along_axis(rows, sorter.array, axis=-1)
     where: Literal["left", "right"] = "right" if right or side == "right" else "left"
     if rows.ndim == 1:
         found = np.searchsorted(rows, values, where)
@@ -157,7 +170,13 @@ def searchsorted(
 
 
 def bucketize(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    """The number of the interval between sorted boundaries that each number lies in."""
+    """The number of the interval between sorted boundaries that each number lies in.
+
+    Raises:
+        RuntimeError: the boundaries are no vector.
+    """
+    if boundaries.array.ndim != 1:
+        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.array.ndim})")
     return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
@@ -239,3 +258,6 @@ def is_nonzero(input: Tensor) -> bool:
 def promote_types(type1: dtypes.DType, type2: dtypes.DType) -> dtypes.DType:
     """The smallest dtype that holds the numbers of both, by PyTorch's rules for tensors of one dimension or more."""
     return dtypes.from_numpy_dtype(dtypes.result_dtype([type1.numpy, type2.numpy], [], []))
+
+
+add_keywords(__all__, globals())

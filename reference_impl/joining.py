@@ -32,11 +32,18 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     """The tensors one after the other along `dim`. A vector of no elements takes no part.
 
     Raises:
-        RuntimeError: there are none, or their shapes differ elsewhere.
+        RuntimeError: their shapes differ elsewhere.
+        TypeError: one is no tensor.
+        ValueError: there are none.
     """
+    if isinstance(tensors, Tensor):
+        raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     xs = list(tensors)
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    for i, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
     rank = xs[0].array.ndim
     if axis is None and type(dim) is int and -rank <= dim < rank:
         for x in xs:
@@ -98,15 +105,21 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return out
 
 
+def _some(name: str, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+    if not len(tensors):
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return tensors
+
+
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side: along dimension 1, vectors along dimension 0."""
-    xs = [atleast_1d(x) for x in tensors]
+    xs = [atleast_1d(x) for x in _some("hstack", tensors)]
     return cat(xs, 0 if xs and xs[0].array.ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one above the other, vectors as rows."""
-    return cat([atleast_2d(x) for x in tensors], 0)
+    return cat([atleast_2d(x) for x in _some("vstack", tensors)], 0)
 
 
 row_stack = vstack
@@ -114,7 +127,7 @@ row_stack = vstack
 
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one behind the other, along dimension 2."""
-    return cat([atleast_3d(x) for x in tensors], 2)
+    return cat([atleast_3d(x) for x in _some("dstack", tensors)], 2)
 
 
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:

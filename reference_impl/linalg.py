@@ -17,7 +17,7 @@ from reference_impl import functions, products
 from reference_impl.assembled import powers_of
 from reference_impl.functions import matmul, vector_norm
 from reference_impl.functions import norm as _vector_like_norm
-from reference_impl.numpy_names import add_numpy_names
+from reference_impl.keywords import add_keywords
 from reference_impl.ops import linear_algebra as ops
 from reference_impl.ops.linear_algebra import LinAlgError
 from reference_impl.ops.movement import reshape, squeeze, transpose, unsqueeze
@@ -53,14 +53,14 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The rising powers of the elements of vectors, a row each.
 
     Args:
-        x: of shape (..., n).
+        x: of shape (..., n); a number counts as a vector.
         N: how many powers; n by default.
 
     Raises:
-        RuntimeError: x has no dimension, or N is less than 2.
+        RuntimeError: N is less than 2.
     """
     if not x.ndim:
-        raise RuntimeError("linalg.vander: input must have at least one dimension.")
+        x = reshape(x, shape=(1,))
     if N is not None and N <= 1:
         raise RuntimeError("linalg.vander: N must be greater than 1.")
     return functions.stack(powers_of(x, x.shape[-1] if N is None else N), -1)
@@ -234,4 +234,4 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
     return _vector_like_norm(A, 2 if ord is None else ord, dim, keepdim)
 
 
-add_numpy_names(__all__, globals())
+add_keywords(__all__, globals())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference_impl import functions, linalg
+from reference_impl.keywords import add_keywords
 from reference_impl.linalg import det, matrix_power, slogdet
 from reference_impl.linalg import inv as inverse
 from reference_impl.ops import linear_algebra as ops
@@ -84,3 +85,6 @@ def triangular_solve(
     a = functions.transpose(A, dim0=-1, dim1=-2) if transpose else A
     x = linalg.solve_triangular(a, b, upper=upper != transpose, unitriangular=unitriangular)
     return SolutionAndCoefficient(x, functions.clone(A))
+
+
+add_keywords(__all__, globals())

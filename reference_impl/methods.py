@@ -71,10 +71,12 @@ MATRICES = (
     "cholesky cholesky_inverse cholesky_solve det inverse logdet matrix_power slogdet trace triangular_solve".split()
 )
 
-ASSEMBLED = "corrcoef cov diagonal_scatter diff ger narrow_copy select_scatter slice_scatter sum_to_size".split()
+ASSEMBLED = (
+    "corrcoef cov diagonal_scatter diff ger narrow_copy nextafter select_scatter slice_scatter sum_to_size".split()
+)
 INTEGERS = (
     *"bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd".split(),
-    *"is_complex is_nonzero is_signed isreal lcm logical_xor nextafter unique unique_consecutive".split(),
+    *"is_complex is_nonzero is_signed isreal lcm logical_xor unique unique_consecutive".split(),
 )
 
 _NUMBERS = (bool, int, float, np.number, np.bool_)
@@ -230,7 +232,7 @@ def _install() -> None:
         "view_as": lambda x, other: F.view(x, tuple(other.shape)),
         "reshape_as": lambda x, other: F.reshape(x, tuple(other.shape)),
         "short": lambda x: F.to(x, dtypes.int16),
-        "cpu": lambda x: x,
+        "cpu": lambda x, memory_format=None: x,
         "ndimension": lambda x: x.array.ndim,
         "polygamma": lambda x, n: F.polygamma(n, x),
         "bernoulli": random.bernoulli,

@@ -74,18 +74,26 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     try:
         out: Tensor = movement.reshape(input, shape=wanted)
     except (RuntimeError, ValueError):
+        if wanted.count(-1) > 1:
+            raise RuntimeError(f"only one dimension can be inferred, got shape {list(wanted)}") from None
+        if -1 in wanted and 0 in wanted and not input.array.size:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(wanted)} because the unspecified dimension size -1 "
+                "can be any value and is ambiguous"
+            ) from None
         raise RuntimeError(f"shape '{list(wanted)}' is invalid for input of size {input.array.size}") from None
     return out
 
 
-def view(input: Tensor, *sizes: Any) -> Tensor:
+def view(input: Tensor, *sizes: Any, size: Any = None, dtype: DType | None = None) -> Tensor:
     """The same memory under another shape.
 
     Raises:
         RuntimeError: the strides do not allow it.
     """
-    if len(sizes) == 1 and isinstance(sizes[0], DType):
-        raise RuntimeError(f"view(dtype) is not supported, got {sizes[0]}")
+    sizes = sizes if size is None else (size,)
+    if dtype is not None or (len(sizes) == 1 and isinstance(sizes[0], DType)):
+        raise RuntimeError(f"view(dtype) is not supported, got {dtype or sizes[0]}")
     out = reshape(input, *sizes)
     if out.array.size and not np.may_share_memory(out.array, input.array):
         raise RuntimeError(
@@ -240,9 +248,9 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
             f"of dims as destination ({list(given[1])} dims)"
         )
     sources, targets = ([axis_of(d, ndim) for d in dims] for dims in given)
-    for name, dims in (("source", sources), ("destination", targets)):
+    for name, dims, said in zip(("source", "destination"), (sources, targets), given, strict=True):
         if len(set(dims)) < len(dims):
-            raise RuntimeError(f"movedim: repeated dim in `{name}` ({dims})")
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(said)})")
     if not ndim:
         return input
     places = dict(zip(targets, sources, strict=True))
@@ -293,6 +301,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
             if steps
             else "`shifts` required"
         )
+    if not input.array.ndim:
+        raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
     for step, d in zip(steps, axes, strict=True):
         input = _rolled(input, step, axis_of(d, input.array.ndim))
     return input

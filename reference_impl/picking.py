@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from reference_impl.checks import axis_of, in_range, index_array
+from reference_impl.dtypes import DType, int64
+from reference_impl.keywords import placed
 from reference_impl.ops import elementwise, indexing, movement, reductions
 from reference_impl.tensor import Tensor, not_a_view
 
@@ -58,6 +60,8 @@ def _value_for(x: Tensor, value: Any) -> Tensor:
     """Return a value as a tensor of x's dtype, a number rounded to it."""
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, complex):
+        raise RuntimeError(f"value cannot be converted to type {x.dtype} without overflow, got {value}")
     return Tensor(np.asarray(value, dtype=x.array.dtype))
 
 
@@ -116,6 +120,8 @@ def _places_along(name: str, x: Tensor, dim: int, index: Any, src: Tensor | None
         if not places.size and src is None:
             return axis_of(dim, ndim), places
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
+    if src is not None and builtins.max(places.ndim, 1) != builtins.max(src.array.ndim, 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     axis = axis_of(dim, ndim)
     if not ndim:
         places = places.reshape(())
@@ -123,13 +129,16 @@ def _places_along(name: str, x: Tensor, dim: int, index: Any, src: Tensor | None
         places = places.reshape(1)
     limits = [(x.array.shape, True)] + ([] if src is None else [(src.array.shape or (1,), False)])
     for shape, but_axis in limits:
-        if any(
-            k > n for i, (k, n) in enumerate(zip(places.shape, shape, strict=False)) if not (but_axis and i == axis)
-        ):
+        too_long = [
+            i
+            for i, (k, n) in enumerate(zip(places.shape, shape, strict=False))
+            if k > n and not (but_axis and i == axis)
+        ]
+        if too_long:
             more = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
             raise RuntimeError(
-                f"Size does not match at dimension: expected index {list(places.shape)} to be no larger than self "
-                f"{list(x.shape)} apart from dimension {axis}{more}"
+                f"Size does not match at dimension {too_long[0]} expected index {list(places.shape)} to be no larger than "
+                f"self {list(x.shape)} apart from dimension {axis}{more}"
             )
     n = x.array.shape[axis] if ndim else 1
     if places.size and not (places.min() >= 0 and places.max() < n):
@@ -257,14 +266,16 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     return elementwise.where(condition, input, other)
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+@placed
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: DType = int64) -> Tensor:
     """The positions of the lower triangle of a matrix, rows above columns."""
-    return Tensor(np.stack(np.tril_indices(row, offset, col)).astype(np.int64))
+    return Tensor(np.stack(np.tril_indices(row, offset, col)).astype(dtype.numpy))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+@placed
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: DType = int64) -> Tensor:
     """The positions of the upper triangle of a matrix, rows above columns."""
-    return Tensor(np.stack(np.triu_indices(row, offset, col)).astype(np.int64))
+    return Tensor(np.stack(np.triu_indices(row, offset, col)).astype(dtype.numpy))
 
 
 # -- writing
@@ -335,8 +346,9 @@ def _slices_for(name: str, x: Tensor, axis: int, places: Any, source: Tensor) ->
     wanted = (*x.array.shape[:axis], places.size, *x.array.shape[axis + 1 :])
     if tuple(source.array.shape) != wanted:
         raise RuntimeError(
-            f"{name}(): source has shape {list(source.shape)}, expected {list(wanted)}: as many slices along dim {axis} as "
-            f"there are indices ({places.size})"
+            f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape "
+            f"= {list(x.shape)} source.shape = {list(source.shape)}, expected {list(wanted)}: as many slices along dim {axis} "
+            f"as there are indices ({places.size})"
         )
     return x, source
 

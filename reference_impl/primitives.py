@@ -321,7 +321,7 @@ def _wrapped(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]
 
 def _wrapped_view(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
     """Do the same for a primitive whose result is a view, unless it had to copy."""
-    out = tensor_of(y)
+    out = tensor_of(y if type(y) is ndarray else asarray(y))
     _link_view(p, params, x, out)
     if x._requires_grad and mode.enabled:
         out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)

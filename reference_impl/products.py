@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from reference_impl.checks import axis_of
 from reference_impl.ops import indexing, movement, reductions
 from reference_impl.ops.contraction import dot, matmul
 from reference_impl.ops.elementwise import add, mul, overwrite, sub
@@ -193,7 +194,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         if not dims:
             raise RuntimeError(f"no dimension of size 3 in input, got shape {list(input.shape)}")
         dim = dims[0]
-    a, b, axis = input, other, dim % max(rank, 1)
+    a, b, axis = input, other, axis_of(dim, rank)
     if a.array.shape[axis] != 3 or b.array.shape[axis] != 3:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {a.array.shape[axis]} and "

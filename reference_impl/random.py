@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl.dtypes import DType, default_float
+from reference_impl.dtypes import DType, default_float, scalar_type
 from reference_impl.factories import Shape, leaf, shape_of
+from reference_impl.functions import constant_in
+from reference_impl.keywords import placed
 from reference_impl.tensor import Tensor
 
 __all__ = [
@@ -93,30 +95,31 @@ def _made(array: Any, dtype: DType | None, requires_grad: bool) -> Tensor:
     return leaf(np.asarray(array).astype(default_float() if dtype is None else dtype.numpy), requires_grad)
 
 
+@placed
 def rand(
     *sizes: Any,
     size: Shape | None = None,
     generator: Generator | None = None,
     dtype: DType | None = None,
     requires_grad: bool = False,
-    device: Any = None,
 ) -> Tensor:
     """Return a tensor of numbers uniform on [0, 1)."""
     return _made(_numbers(generator).random(shape_of(sizes, size)), dtype, requires_grad)
 
 
+@placed
 def randn(
     *sizes: Any,
     size: Shape | None = None,
     generator: Generator | None = None,
     dtype: DType | None = None,
     requires_grad: bool = False,
-    device: Any = None,
 ) -> Tensor:
     """Return a tensor of standard normal numbers."""
     return _made(_numbers(generator).standard_normal(shape_of(sizes, size)), dtype, requires_grad)
 
 
+@placed
 def rand_like(
     input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -124,6 +127,7 @@ def rand_like(
     return _made(_numbers(generator).random(tuple(input.shape)), dtype or input.dtype, requires_grad)
 
 
+@placed
 def randn_like(
     input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -131,6 +135,7 @@ def randn_like(
     return _made(_numbers(generator).standard_normal(tuple(input.shape)), dtype or input.dtype, requires_grad)
 
 
+@placed
 def randint(
     low: int,
     high: Any = None,
@@ -139,7 +144,6 @@ def randint(
     generator: Generator | None = None,
     dtype: DType | None = None,
     requires_grad: bool = False,
-    device: Any = None,
 ) -> Tensor:
     """Return uniform integers of [low, high); ``randint(high, size)`` starts at 0.
 
@@ -154,13 +158,15 @@ def randint(
     return leaf(np.asarray(drawn).astype(np.int64 if dtype is None else dtype.numpy), requires_grad)
 
 
+@placed
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: DType | None = None, requires_grad: bool = False
+    input: Tensor, low: int = 0, high: int | None = None, *, dtype: DType | None = None, **more: Any
 ) -> Tensor:
-    """Return uniform integers of [low, high), or of [0, low), in the input's shape and dtype."""
-    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, requires_grad=requires_grad)
+    """Return uniform integers of [low, high), or of [0, low), in the input's shape and dtype; the rest is for `randint`."""
+    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **more)
 
 
+@placed
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: DType | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -168,6 +174,7 @@ def randperm(
     return leaf(_numbers(generator).permutation(n).astype(np.int64 if dtype is None else dtype.numpy), requires_grad)
 
 
+@placed
 def normal(
     mean: Any = 0.0,
     std: Any = 1.0,
@@ -194,19 +201,24 @@ def normal(
         dtype = dtype or given[0].dtype
     else:
         shape = shape_of((size,), None)
-    return _made(mean + std * _numbers(generator).standard_normal(shape), dtype, requires_grad)
+    made = _made(mean + std * _numbers(generator).standard_normal(shape), dtype, requires_grad)
+    for x in given:
+        made = constant_in(made, x)
+    return made
 
 
-def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """Return 1 with the probability that each element is, else 0; a constant.
+def bernoulli(input: Tensor, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """Return 1 with the probability that each element is, or with probability `p`, else 0; the gradient of `input` is 0.
 
     Raises:
-        RuntimeError: an element is no probability.
+        RuntimeError: an element, or `p`, is no probability.
     """
-    p = input.array
-    if not np.all((p >= 0) & (p <= 1)):
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-    return Tensor((_numbers(generator).random(p.shape) < p).astype(p.dtype))
+    chances = input.array if p is None else np.broadcast_to(p.array if isinstance(p, Tensor) else p, input.array.shape)
+    if not np.all((chances >= 0) & (chances <= 1)):
+        raise RuntimeError(
+            f"Expected p_in >= 0 && p_in <= 1 to be true, but got false: {chances.min()} to {chances.max()}"
+        )
+    return constant_in(Tensor((_numbers(generator).random(chances.shape) < chances).astype(input.array.dtype)), input)
 
 
 def multinomial(
@@ -219,10 +231,18 @@ def multinomial(
             `replacement`, more samples than there are weights that are not 0.
     """
     weights = input.array.astype(np.float64)
+    if input.array.dtype.kind != "f":
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {scalar_type(input.array.dtype)}"
+        )
     if weights.ndim not in (1, 2):
-        raise RuntimeError("prob_dist must be 1 or 2 dim")
+        raise RuntimeError(f"prob_dist must be 1 or 2 dim, got {weights.ndim}")
+    if num_samples <= 0:
+        raise RuntimeError(f"cannot sample n_sample <= 0 samples, got {num_samples}")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        raise RuntimeError(
+            "invalid multinomial distribution: probability tensor contains either `inf`, `nan` or element < 0"
+        )
     if not weights.sum(axis=-1).all():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     if not replacement and num_samples > np.count_nonzero(weights, axis=-1).min():

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference_impl.checks import axes_of, axis_of, not_empty
-from reference_impl.dtypes import DType
+from reference_impl.dtypes import DType, scalar_type
 from reference_impl.ops import elementwise, indexing, movement, reductions, scans, selection
 from reference_impl.primitives import PRIMITIVES, apply
 from reference_impl.tensor import Tensor, not_a_view
@@ -127,6 +127,11 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType 
     Raises:
         RuntimeError: the dtype is not floating point.
     """
+    if dtype is not None and not dtype.is_floating_point:
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got: "
+            f"{scalar_type(dtype)}"
+        )
     out: Tensor = reductions.mean(_of_type(input, dtype), dim=axes_of(input, dim), keepdim=keepdim)
     return out
 
@@ -310,10 +315,12 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
         RuntimeError: there is nothing to choose from.
     """
     axes = axes_of(input, dim)
-    if input.array.size == 0 and (dim is None or input.array.shape[dim] == 0):
+    if input.array.size == 0 and dim is None:
         raise RuntimeError(
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
         )
+    if dim is not None and input.array.ndim and input.array.shape[dim] == 0:
+        raise IndexError(f"aminmax(): Expected reduction dim {dim} to have non-zero size.")
     return MinMax(reductions.amin(input, dim=axes, keepdim=keepdim), reductions.amax(input, dim=axes, keepdim=keepdim))
 
 

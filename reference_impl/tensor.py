@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
-from reference_impl.dtypes import DType, default_float, from_numpy_dtype
+from reference_impl.devices import CPU
+from reference_impl.dtypes import DType, default_float, from_numpy_dtype, scalar_type
 from reference_impl.hooks import Hooks, RemovableHandle, hooks_of
 from reference_impl.modes import mode
 
@@ -653,17 +654,20 @@ class Tensor:
         """Tell whether the element type is a float."""
         return bool(self.array.dtype.kind == "f")
 
-    device = "cpu"
+    device = CPU
 
     # -- out of the tape
 
-    def numpy(self) -> Any:
+    def numpy(self, *, force: bool = False) -> Any:
         """Return the values as a NumPy array that shares memory.
+
+        Args:
+            force: also of a tensor that requires grad.
 
         Raises:
             RuntimeError: the tensor requires grad.
         """
-        if self.requires_grad:
+        if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return self.array
 
@@ -740,21 +744,9 @@ class Size(tuple[int, ...]):
         return n
 
 
-_TYPE_NAMES = {
-    "f2": "Half",
-    "f4": "Float",
-    "f8": "Double",
-    "i8": "Long",
-    "i4": "Int",
-    "i2": "Short",
-    "i1": "Char",
-    "u1": "Byte",
-}
-
-
 def type_name(dtype: Any) -> str:
     """Return PyTorch's name of the type of tensors of a NumPy dtype."""
-    return f"torch.{_TYPE_NAMES.get(dtype.str[1:], 'Bool')}Tensor"
+    return f"torch.{scalar_type(dtype)}Tensor"
 
 
 Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time

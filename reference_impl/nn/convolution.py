@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from reference_impl.ops import convolution as ops
 from reference_impl.ops.elementwise import add
 from reference_impl.ops.movement import reshape
@@ -50,6 +52,12 @@ def _batched(name: str, input: Tensor, rank: int) -> tuple[Tensor, bool]:
     return reshape(input, shape=(1, *input.shape)), True
 
 
+def _same_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    for name, x in (("weight", weight), ("bias", bias)):
+        if x is not None and all(isinstance(t.array, np.ndarray) for t in (input, x)) and x.dtype != input.dtype:
+            raise RuntimeError(f"Input type ({input.dtype}) and {name} type ({x.dtype}) should be the same")
+
+
 def _finished(y: Any, bias: Tensor | None, added: bool) -> Tensor:
     if bias is not None:
         y = add(y, reshape(bias, shape=(-1, *(1,) * (y.ndim - 2))))
@@ -71,13 +79,35 @@ def _conv(
     x, added = _batched(name, input, rank)
     strides, dilations = sizes_of(stride, rank, name, "stride"), sizes_of(dilation, rank, name, "dilation")
     kernel = tuple(weight.shape[2:])
+    if weight.array.ndim < 3:
+        raise RuntimeError(
+            f"{name}: weight should have at least three dimensions, got weight of size {list(weight.shape)}"
+        )
     if len(kernel) != rank:
-        raise RuntimeError(f"expected a {rank + 2}-dimensional weight, got weight of size {list(weight.shape)}")
+        k = weight.array.ndim
+        raise RuntimeError(
+            f"Expected {k}-dimensional input for {k}-dimensional weight {list(weight.shape)}, but got {rank + 2}-dimensional "
+            f"input of size {list(x.shape)} instead"
+        )
+    _same_dtypes(input, weight, bias)
+    if groups <= 0:
+        raise RuntimeError(f"non-positive groups is not supported, got groups={groups}")
+    if min(strides) <= 0:
+        raise RuntimeError(f"non-positive stride is not supported, got stride={strides}")
+    if min(dilations) <= 0:
+        raise RuntimeError(f"dilation should be greater than zero, got dilation={dilations}")
     if isinstance(padding, str):
         pads = _named_padding(padding, kernel, strides, dilations)
     else:
         pads = tuple((p, p) for p in sizes_of(padding, rank, name, "padding"))
+        if min(p for p, _ in pads) < 0:
+            raise RuntimeError(f"negative padding is not supported, got padding={padding}")
     c = x.array.shape[1]
+    if weight.array.shape[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
+            f"{list(weight.shape)} instead"
+        )
     if weight.array.shape[1] * groups != c or weight.array.shape[0] % groups:
         raise RuntimeError(
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(x.shape)} to have "

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from reference_impl import functions
 from reference_impl.dtypes import DType
 from reference_impl.functions import hardshrink, prelu, sigmoid, tanh
@@ -176,6 +178,8 @@ def rrelu(
     Raises:
         NotImplementedError: training, which draws the slopes.
     """
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
     if training:
         raise NotImplementedError("rrelu(training=True) draws random slopes, which the reference does not")
     return leaky_relu(input, (lower + upper) / 2, inplace)
@@ -208,8 +212,8 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     Raises:
         RuntimeError: lambd is negative.
     """
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    if not 0 <= lambd <= np.finfo(input.array.dtype).max:
+        raise RuntimeError(f"lambda must be in range [0, the largest {input.dtype}] for input dtype, but found {lambd}")
     out: Tensor = activations.softshrink(input, lambd=lambd)
     return out
 

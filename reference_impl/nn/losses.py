@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -337,6 +341,8 @@ def gaussian_nll_loss(
             raise ValueError("var is of incorrect size")
     if isinstance(variance.array, np.ndarray) and (variance.array < 0).any():
         raise ValueError("var has negative entry/entries")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
     variance = _at_least(variance, eps)
     loss = F.mul(F.add(F.log(variance), F.div(F.square(F.sub(input, target)), variance)), 0.5)
     return _reduced(F.add(loss, 0.5 * math.log(2 * math.pi)) if full else loss, reduction)
@@ -359,7 +365,16 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, 
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, *, reduction: str = "mean"
 ) -> Tensor:
-    """max(0, margin - target (input1 - input2))."""
+    """max(0, margin - target (input1 - input2)).
+
+    Raises:
+        RuntimeError: the three have different numbers of dimensions.
+    """
+    if not input1.array.ndim == input2.array.ndim == target.array.ndim:
+        raise RuntimeError(
+            "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
+            f"input1: {list(input1.shape)}, input2: {list(input2.shape)}, target: {list(target.shape)}"
+        )
     loss = F.add(F.mul(F.neg(target), F.sub(input1, input2)), margin)
     return _reduced(F.clamp(loss, min=0.0), reduction)
 
@@ -375,7 +390,7 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
             "The function 'soft_margin_loss' is not differentiable with respect to argument 'target'. This input cannot "
             "have requires_grad True."
         )
-    return _reduced(F.log1p(F.exp(F.mul(F.neg(target), input))), reduction)
+    return _reduced(F.log1p(F.exp(F.mul(input, F.neg(target)))), reduction)
 
 
 def cosine_embedding_loss(
@@ -412,7 +427,13 @@ def triplet_margin_loss(
         swap: the distance of positive and negative counts where it is smaller than that of anchor and negative.
     """
     if margin <= 0:
-        raise ValueError("margin must be greater than 0")
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    ranks = [x.array.ndim for x in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
+            f"{ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
+        )
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -436,3 +457,26 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         x1, x2 = F.expand(x1, shape), F.expand(x2, shape)
     units = [F.div(x, _at_least(F.vector_norm(x, 2, dim, keepdim=True), eps)) for x in (x1, x2)]
     return F.sum(F.mul(*units), dim)
+
+
+# -- what PyTorch had before `reduction`
+
+
+def _with_old_arguments(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @functools.wraps(loss)
+    def reduced(*args: Any, size_average: bool | None = None, reduce: bool | None = None, **named: Any) -> Tensor:
+        if size_average is not None or reduce is not None:
+            named["reduction"] = "none" if reduce is False else "sum" if size_average is False else "mean"
+            warnings.warn(
+                f"size_average and reduce args will be deprecated, please use reduction='{named['reduction']}' instead.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return loss(*args, **named)
+
+    return reduced
+
+
+for _name in __all__:
+    if "reduction" in inspect.signature(globals()[_name]).parameters:
+        globals()[_name] = _with_old_arguments(globals()[_name])

@@ -28,16 +28,26 @@ def _affine(y: Any, weight: Tensor | None, bias: Tensor | None, shape: tuple[int
     return out
 
 
-def _trailing(name: str, input: Tensor, normalized_shape: Any) -> tuple[int, ...]:
+def _trailing(
+    name: str, input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None = None
+) -> tuple[int, ...]:
     """Return the dimensions that `normalized_shape` names.
 
     Raises:
-        RuntimeError: they are not the last of the input.
+        RuntimeError: they are not the last of the input, or not those of the weight and the bias.
     """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+    if not shape:
+        raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, got {list(shape)}")
+    for what, x in (("weight", weight), ("bias", bias)):
+        if x is not None and tuple(x.shape) != shape:
+            raise RuntimeError(
+                f"{name}: Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(x.shape)} "
+                f"and normalized_shape = {list(shape)}"
+            )
+    if tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(
-            f"{name}: given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
+            f"{name}: Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
             f"but got input of size {list(input.shape)}"
         )
     return tuple(range(-len(shape), 0))
@@ -51,13 +61,13 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """The input with mean 0 and variance 1 over its last dimensions, times a weight, plus a bias."""
-    dims = _trailing("layer_norm", input, normalized_shape)
+    dims = _trailing("layer_norm", input, normalized_shape, weight, bias)
     return _affine(_standardised(input, dims, eps), weight, bias, tuple(input.shape[-len(dims) :]))
 
 
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """The input over the root of its mean square over the last dimensions, times a weight; eps is that of the dtype."""
-    dims = _trailing("rms_norm", input, normalized_shape)
+    dims = _trailing("rms_norm", input, normalized_shape, weight)
     small = float(np.finfo(input.array.dtype).eps) if eps is None else eps
     y = F.mul(input, F.rsqrt(F.add(F.mean(F.square(input), dims, keepdim=True), small)))
     return _affine(y, weight, None, tuple(input.shape[-len(dims) :]))
@@ -150,7 +160,17 @@ def group_norm(
     Raises:
         RuntimeError: the channels do not divide into so many groups.
     """
+    if input.array.ndim < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.array.ndim}")
     n, c = input.array.shape[:2]
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    for what, x in (("weight", weight), ("bias", bias)):
+        if x is not None and tuple(x.shape) != (c,):
+            raise RuntimeError(
+                f"Expected {what} to be a vector of size equal to the number of channels in input, but got {what} of shape "
+                f"{list(x.shape)} and input of shape {list(input.shape)}"
+            )
     if c % num_groups:
         raise RuntimeError(
             f"Expected number of channels in input to be divisible by num_groups, but got input of shape "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,26 +39,51 @@ def _places(space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation
         count = (-(-room // s) if ceil_mode else room // s) + 1
         if ceil_mode and (count - 1) * s >= n + p:
             count -= 1
-        if count < 1:
-            raise RuntimeError(
-                f"pooling: the input has size {list(space)}, which is too small for a kernel {list(kernel)}"
-            )
         counts.append(count)
+    if len(counts) == 1 and counts[0] < 1:
+        raise RuntimeError(
+            f"pooling of {space[0]} with a kernel of {kernel[0]}: Invalid computed output size: {counts[0]}"
+        )
+    if any(count < 1 for count in counts):
+        raise RuntimeError(
+            f"Given input size: ({_by(space)}), kernel ({_by(kernel)}). Calculated output size: ({_by(counts)}). Output size "
+            "is too small"
+        )
     return tuple(counts)
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 def _settings(
     name: str, input: Tensor, rank: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any = 1
 ) -> tuple[Sizes, Sizes, Sizes, Sizes]:
-    if input.array.ndim not in (rank + 1, rank + 2):
-        raise RuntimeError(f"{name}() Expected {rank + 1}D or {rank + 2}D input tensor, but got {list(input.shape)}")
+    shape = input.array.shape
+    wrong_shape = RuntimeError(
+        f"{name}() Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
+        f"got: {list(shape)}"
+    )
+    if len(shape) not in (rank + 1, rank + 2):
+        raise wrong_shape
     kernel = sizes_of(kernel_size, rank, name, "kernel_size")
     given = kernel if stride is None or stride == () else sizes_of(stride, rank, name, "stride")
     pads = sizes_of(padding, rank, name, "padding")
-    for k, p in zip(kernel, pads, strict=True):
-        if p > k // 2 or p < 0:
-            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k}")
-    return kernel, given, pads, sizes_of(dilation, rank, name, "dilation")
+    dilations = sizes_of(dilation, rank, name, "dilation")
+    for what, sizes in (("kernel_size", kernel), ("stride", given), ("dilation", dilations)):
+        if min(sizes) <= 0:
+            raise RuntimeError(f"{name}() {what} must be greater than zero, but got {min(sizes)}")
+    for k, p, d in zip(kernel, pads, dilations, strict=True):
+        if p < 0:
+            raise RuntimeError(f"{name}() pad must be non-negative, but got pad={p}")
+        if p > (d * (k - 1) + 1) // 2:
+            raise RuntimeError(
+                f"{name}() pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                f"dilation={d}"
+            )
+    if 0 in shape[len(shape) - rank - 1 :]:
+        raise wrong_shape
+    return kernel, given, pads, dilations
 
 
 @functools.lru_cache(maxsize=256)
@@ -212,9 +238,18 @@ def _parts(space: Sizes, places: Sizes) -> tuple[Any, Any]:
 
 def _adaptive(name: str, rank: int, input: Tensor, output_size: Any) -> Tensor:
     if input.array.ndim not in (rank + 1, rank + 2):
+        if rank > 1 and input.array.ndim <= rank:
+            raise ValueError(f"Input dimension should be at least {rank + 1}, got {input.array.ndim}")
         raise RuntimeError(f"{name}(): Expected {rank + 1}D or {rank + 2}D tensor, but got {list(input.shape)}")
     lead, space = tuple(input.shape[:-rank]), tuple(input.shape[-rank:])
     wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * rank
+    if len(wanted) != rank:
+        what = "'output_size' should contain one int" if rank == 1 else f"output_size must be {rank}"
+        raise RuntimeError(f"{name}: {what}, got {output_size}")
+    if any(m is not None and m < 0 for m in wanted):
+        raise RuntimeError(
+            f"{name}(): elements of output_size must be greater than or equal to 0, but received {wanted}"
+        )
     places = tuple(n if m is None else m for n, m in zip(space, wanted, strict=True))
     if all(n % m == 0 for n, m in zip(space, places, strict=True) if m) and 0 not in places:
         kernel = tuple(n // m for n, m in zip(space, places, strict=True))

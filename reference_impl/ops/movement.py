@@ -88,15 +88,22 @@ def flip(x: Any, *, dims: tuple[int, ...]) -> Any:
     return np.flip(x, dims).copy()
 
 
+def _matrices(name: str, x: Any) -> None:
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {x.ndim}")
+
+
 @primitive(MOVEMENT, vjps=[lambda ct, diagonal: tril(ct, diagonal=diagonal)])
 def tril(x: Any, *, diagonal: int = 0) -> Any:
     """The lower triangle of the last two dimensions, zeros above."""
+    _matrices("tril", x)
     return np.tril(x, diagonal)
 
 
 @primitive(MOVEMENT, vjps=[lambda ct, diagonal: triu(ct, diagonal=diagonal)])
 def triu(x: Any, *, diagonal: int = 0) -> Any:
     """The upper triangle of the last two dimensions, zeros below."""
+    _matrices("triu", x)
     return np.triu(x, diagonal)
 
 

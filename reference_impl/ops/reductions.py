@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from reference_impl.dtypes import scalar_type
 from reference_impl.ops.elementwise import abs_ as absolute
 from reference_impl.ops.elementwise import eq, exp, ne, pow_, sign, where, zeros_like
 from reference_impl.ops.movement import expand, flip, reshape
@@ -86,7 +87,7 @@ def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     if x.dtype.kind != "f":
         raise RuntimeError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {x.dtype}"
+            f"Got: {scalar_type(x.dtype)}"
         )
     n = count(x.shape, dim)
     total = x.sum(axis=dim, keepdims=keepdim)

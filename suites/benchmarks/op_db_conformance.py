@@ -106,8 +106,15 @@ def translated(value: Any) -> Any:
         if value in UNKNOWN_DTYPES:
             raise Unsupported(str(value))
         return getattr(reference_impl, str(value).removeprefix("torch."))
-    if isinstance(value, (torch.device, torch.layout, torch.memory_format, torch.Generator)):
-        raise Unsupported(type(value).__name__)
+    if isinstance(value, torch.device):
+        return reference_impl.device(value.type, value.index)
+    if isinstance(value, (torch.layout, torch.memory_format)):
+        name = str(value).removeprefix("torch.")
+        if not hasattr(reference_impl, name):
+            raise Unsupported(name)
+        return getattr(reference_impl, name)
+    if isinstance(value, torch.Generator):
+        raise Unsupported("a generator")
     if isinstance(value, (list, tuple)):
         items = [translated(v) for v in value]
         return items if isinstance(value, list) else tuple(items)
@@ -170,6 +177,8 @@ def largest_number(arrays: Sequence[Any]) -> float:
 def draws(name: str, kwargs: dict[str, Any]) -> bool:
     """Whether the sample draws random numbers, which no two engines draw alike."""
     drops = name == "nn.functional.dropout" and kwargs.get("training", True) and 0 < kwargs.get("p", 0.5) < 1
+    if name in ("normal", "bernoulli"):
+        return True
     return bool(drops or kwargs.get("dropout_p") or (name == "nn.functional.rrelu" and kwargs.get("training")))
 
 

@@ -105,9 +105,6 @@ NOT_COVERED = {
     "FM01": Refusal("torch.autograd.forward_ad.dual_level()", NotImplementedError, _FORWARD),
     "FM02": Refusal("torch.autograd.forward_ad.make_dual(torch.ones(2), torch.ones(2))", NotImplementedError, _FORWARD),
     "FM03": Refusal("torch.autograd.forward_ad.unpack_dual(torch.ones(2))", NotImplementedError, _FORWARD),
-    "IP17": Refusal(
-        "torch.add(torch.ones(2), 1, out=torch.ones(2))", TypeError, "got an unexpected keyword argument 'out'"
-    ),
 }
 
 # Rows that have neither a test nor a place in `NOT_COVERED` yet.
