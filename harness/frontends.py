@@ -196,6 +196,25 @@ class Subject(Protocol):
         """Ask forward mode for tangents, which stand as `values`; none if forward mode is not promised."""
         ...
 
+    def combined(
+        self,
+        mode: str,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        along: Sequence[Array],
+        across: Sequence[Array],
+    ) -> Outcome:
+        """Ask for the second order of the same by two modes in one another, as `harness.checking.combined` names them.
+
+        H along stands as `grads`; across' H along as the one value for "forward over forward"; neither if that is not
+        promised.
+        """
+        ...
+
+    def has_own_rules(self, arrays: Sequence[Array]) -> bool:
+        """Say whether the backward applies a rule of the user's own, where forward mode depends on it."""
+        ...
+
     def transposed(
         self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
     ) -> Outcome:

@@ -193,6 +193,21 @@ class ReferenceSubject:
         """The tape has no forward mode."""
         return Outcome()
 
+    def combined(
+        self,
+        mode: str,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        along: Sequence[Array],
+        across: Sequence[Array],
+    ) -> Outcome:
+        """The tape has no forward mode."""
+        return Outcome()
+
+    def has_own_rules(self, arrays: Sequence[Array]) -> bool:
+        """Nothing is asked that depends on it."""
+        return False
+
     def transposed(
         self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]
     ) -> Outcome:

@@ -96,13 +96,14 @@ def gradgradcheck(
 ) -> bool:
     """Check gradients and second derivatives, as `torch.autograd.gradgradcheck` is called.
 
-    Arguments are as for `gradcheck`; `grad_outputs` is not needed. A function that refuses the second order fails.
+    Arguments are as for `gradcheck`; `grad_outputs` is not needed. `check_fwd_over_rev` judges forward over reverse, too. A
+    function that refuses the second order fails.
 
     Raises:
         GradcheckFailed: a claim is wrong, the second order is refused or nothing could be decided, and `raise_exception` is
             True.
     """
-    report = _asked(func, inputs, ["second order"])
+    report = _asked(func, inputs, ["second order"] + ["forward over reverse"] * check_fwd_over_rev)
     names = {c.name: c.verdict for c in report.claims}
     if report.ok and names.get("second order") not in ("right", "digits lost"):
         if raise_exception:

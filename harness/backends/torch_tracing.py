@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.backends.torch_eager import same_layout
+from harness.backends.torch_modes import COMPOSED, has_own_rules, nests_own_rules
 from harness.backends.torch_rows import CONSTANT, LINEAR, MOVES, PICKS, ROWS, SAME, plain
 from harness.cases import Array, Outcome, failed
 from harness.frontends import Answer, Builder, Fillings, Node, Traced, Untraceable, is_filled
@@ -349,6 +350,51 @@ class TorchSubject:
         except Exception as error:  # as in `run`
             return failed(error)
         return Outcome(tangents)
+
+    def combined(
+        self,
+        mode: str,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        along: Sequence[Array],
+        across: Sequence[Array],
+    ) -> Outcome:
+        """Two modes in one another, of the same total as in `hvp`."""
+        if mode == "forward over forward" and self.has_own_rules(arrays) and not nests_own_rules():
+            return Outcome()
+
+        def total(*moving: Any) -> Any:
+            given = iter(moving)
+            full = [next(given) if w else same_layout(x) for x, w in zip(arrays, self.wanted, strict=True)]
+            with self._in_place(full):
+                outputs = self._outputs(self._call(full))
+            return sum(
+                (y * same_layout(c)).sum() + (y * y).sum() / 2
+                for y, c in zip(outputs, cotangents, strict=True)
+                if c is not None
+            )
+
+        points = [same_layout(x) for x, w in zip(arrays, self.wanted, strict=True) if w]
+        directions = ([same_layout(d) for d in v] for v in (along, across))
+        try:
+            with _quiet():
+                found = COMPOSED[mode](total, points, *directions)
+                if isinstance(found, torch.Tensor):
+                    return Outcome((_numpy(found),))
+                return Outcome(
+                    (),
+                    tuple(
+                        np.zeros(tuple(x.shape)) if g is None else _numpy(g) for g, x in zip(found, points, strict=True)
+                    ),
+                )
+        except Exception:  # whatever keeps two modes from working was not promised
+            return Outcome()
+
+    def has_own_rules(self, arrays: Sequence[Array]) -> bool:
+        """Walk the graph of a forward."""
+        inputs = self._inputs(arrays, self.wanted)
+        with _quiet(), self._in_place(inputs):
+            return has_own_rules(self._outputs(self._call(inputs)))
 
     def transposed(
         self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]

@@ -40,6 +40,7 @@ def check_gradients(
     raises: bool = True,
     around: bool = True,
     only: Sequence[str] | None = None,
+    modes: bool | None = None,
     seed: int = 0,
     budget_seconds: float = 20.0,
     call_seconds: float = 30.0,
@@ -59,6 +60,8 @@ def check_gradients(
         raises: raise if the verdict is "wrong" or "inconclusive".
         around: draw further points: near the example, at ties and edges, at other sizes and in other layouts.
         only: names of claims to judge besides value and vjp; all by default.
+        modes: judge forward over reverse, reverse over forward and forward over forward. By default PyTorch is asked, and
+            what differs counts if the function has rules of its own; else a note tells of it.
         seed: decides all that is drawn.
         budget_seconds: no further point is begun after this time.
         call_seconds: a single call of the function may last so long.
@@ -73,7 +76,7 @@ def check_gradients(
 
         if args:
             raise TypeError("strategies: they stand in the place of args; give one or the other")
-        options: dict[str, Any] = {"kwargs": kwargs, "spec": spec, "against": against, "only": only}
+        options: dict[str, Any] = {"kwargs": kwargs, "spec": spec, "against": against, "only": only, "modes": modes}
         return check_drawn(
             fn,
             strategies,
@@ -105,6 +108,7 @@ def check_gradients(
         call_seconds=call_seconds,
         around=around,
         only=None if only is None else frozenset(only),
+        modes=modes,
     )
     report = replace(decide(check), seconds=time.monotonic() - started)
     if raises and report.verdict == "wrong":

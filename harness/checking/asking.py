@@ -31,6 +31,7 @@ class Check:
     call_seconds: float
     around: bool
     only: frozenset[str] | None
+    modes: bool | None = None
     dtype: str = "float64"
     rounding: str = "float64"
     beside: bool = False  # in float32, where float64 is judged, too

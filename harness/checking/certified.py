@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.cases import Array, Outcome
+from harness.cases import Array, Case, Outcome
 from harness.checking.asking import Check, cast, largest_of
 from harness.checking.claims import Ask
 from harness.checking.report import Claim
@@ -26,7 +26,7 @@ from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp
 from harness.programs import Instr
 from harness.time_limits import within
 
-__all__ = ["CERTIFIED"]
+__all__ = ["CERTIFIED", "second_order_case"]
 
 
 def _outputs_alone(
@@ -45,12 +45,8 @@ def _outputs_alone(
     return Claim("undefined cotangents", "right", f"each of {len(live)} outputs pulled back alone")
 
 
-def _second_order(
-    check: Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: Seen | None
-) -> Claim | None:
-    # A spec speaks of the first order; what a surrogate's own value does to the second is not in it.
-    if seen is None or check.surrogate or seen.certificate.status != "certified" or check.dtype != check.rounding:
-        return None
+def second_order_case(seen: Seen, cotangents: Sequence[Array | None]) -> Case:
+    """The program of <cotangents, f> + sum(f * f) / 2, which has a second order even where f is linear."""
     live = [k for k, c in enumerate(cotangents) if c is not None]
     program = seen.case.program
     n = len(program.inputs) + len(program.instrs)
@@ -61,7 +57,16 @@ def _second_order(
         outputs=program.outputs + tuple(n + j for j in range(len(squares))),
     )
     halves = tuple(np.full_like(np.asarray(cotangents[k]), 0.5) for k in live)
-    case = replace(seen.case, program=extended, cotangents=(*seen.case.cotangents, *halves))
+    return replace(seen.case, program=extended, cotangents=(*seen.case.cotangents, *halves))
+
+
+def _second_order(
+    check: Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: Seen | None
+) -> Claim | None:
+    # A spec speaks of the first order; what a surrogate's own value does to the second is not in it.
+    if seen is None or check.surrogate or seen.certificate.status != "certified" or check.dtype != check.rounding:
+        return None
+    case = second_order_case(seen, cotangents)
     truth = certify_hvp(case)
     if truth.certificate.status != "certified":
         return Claim("second order", "inconclusive", truth.certificate.reason or truth.certificate.status)

@@ -8,6 +8,7 @@ from harness.checking.around import ask_around, smooth_point
 from harness.checking.asking import Check, failure_of
 from harness.checking.certified import CERTIFIED
 from harness.checking.claims import EXACT, ask_claims
+from harness.checking.combined import COMBINED
 from harness.checking.evidence import PORTFOLIO
 from harness.checking.example import find_rounding, prepare, whole_example
 from harness.checking.portfolio import portfolio
@@ -72,7 +73,7 @@ def _claims(check: Check) -> list[Claim]:
     if vjp.wrong:
         return claims
     smooth = smooth_point(check, first)
-    table = {**EXACT, **CERTIFIED, **PORTFOLIO}
+    table = {**EXACT, **CERTIFIED, **COMBINED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from harness.cases import Array
 from harness.checking.asking import Check, failure_of
 from harness.checking.claims import EXACT, ask_claims
+from harness.checking.combined import COMBINED
 from harness.checking.estimates import judge_by_quotients
 from harness.checking.evidence import PORTFOLIO
 from harness.checking.example import find_rounding
@@ -76,7 +77,7 @@ def portfolio(check: Check, base: Point, reason: str) -> list[Claim]:
         claim = replace(claim, text=f"{text}which are good to {digits:.0f} digits there", proved=False)
     claims = [replace(claim, proved=False)]
     if first is not None and claim.verdict != "wrong":
-        table = {**EXACT, **PORTFOLIO}
+        table = {**EXACT, **COMBINED, **PORTFOLIO}
         del table["finite differences"]  # which the gradient was just judged by
         claims += ask_claims(check, table, *first, None)
     return claims
