@@ -32,6 +32,7 @@ __all__ = [
     "agree_exactly",
     "compare_arrays",
     "farthest",
+    "have_a_limit",
     "is_continuous",
     "is_rounding",
     "is_steady",
@@ -667,6 +668,16 @@ def is_rounding(
     if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
         return True
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
+
+
+def have_a_limit(corners: Sequence[Sequence[Array]], room: Sequence[Array]) -> bool:
+    """Tell whether the true gradients at points around a point are one to within the room for each element."""
+    for k, slack in enumerate(room):
+        rows = np.array([np.asarray(corner[k], np.float64) for corner in corners])
+        with np.errstate(all="ignore"):
+            if not (rows.max(axis=0) - rows.min(axis=0) <= slack).all():
+                return False
+    return True
 
 
 def is_continuous(here: Sequence[Array], beside: Sequence[Array], step: float) -> bool:

@@ -278,3 +278,35 @@ def test_one_element_on_the_same_side_of_many_is_a_side_of_the_kink() -> None:
     for seed in range(5):
         report = check_gradients(torch.fmax, x, most, around=False, only=[], seed=seed, raises=False)
         assert report["vjp"].verdict != "wrong", str(report)
+
+
+def test_a_branch_that_zero_alone_takes_has_not_the_slope_of_the_function() -> None:
+    """The slope of (exp(x) - 1) / x at 0 is 1/2; autograd gives that of the constant there."""
+    import torch
+
+    def relative(x: Any) -> Any:
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.expm1() / safe)
+
+    for x in ([0.5, 1.0], [0.0, 1.0]):
+        report = check_gradients(relative, torch.tensor(x, dtype=torch.float64), raises=False)
+        assert report["vjp"].verdict == "wrong"
+        assert "a branch there that is not its own beside the point" in report["vjp"].text
+
+
+def test_a_branch_of_zero_with_the_slope_of_the_function_or_none_is_right() -> None:
+    import torch
+
+    def entropy(x: Any) -> Any:  # whose slope grows without end
+        return torch.where(x == 0, 0.0, x * torch.where(x == 0, 1.0, x).log())
+
+    def cardinal(x: Any) -> Any:  # whose slope is 0 there, as that of the constant
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.sin() / safe)
+
+    def length(x: Any) -> Any:  # which has a kink there
+        return torch.where((x == 0).all(), 0.0, x.norm())
+
+    for function in (entropy, cardinal, length, torch.relu, lambda x: torch.where(x == 0, 0.0, x.abs())):
+        report = check_gradients(function, torch.tensor([0.0, 1.0], dtype=torch.float64), raises=False)
+        assert report.verdict == "right", str(report)

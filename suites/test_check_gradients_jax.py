@@ -166,3 +166,15 @@ def test_what_jax_promises_is_asked() -> None:
     report = check_gradients(lambda x: jnp.tanh(x) * x, X, around=False)
     asked = ("second order", "forward mode", "batched", "complex step", "forward against reverse", "transposed twice")
     assert {n: report[n].verdict for n in asked} == dict.fromkeys(asked, "right"), str(report)
+
+
+def test_branches_that_zero_alone_takes() -> None:
+    """JAX's weights of `logsumexp` get no gradient at 0 (jax issue 22398); its second derivative of `sinc` at 0 is right."""
+    import jax
+    import jax.numpy as jnp
+
+    weighted = lambda b: jax.scipy.special.logsumexp(jnp.zeros(2), b=b)
+    report = check_gradients(weighted, np.array([1.0, 0.0]), raises=False)
+    assert report["vjp"].verdict == "wrong"
+    assert "a branch there that is not its own beside the point" in report["vjp"].text
+    assert check_gradients(jnp.sinc, np.array([0.0, 0.5]))["second order"].verdict == "inconclusive"

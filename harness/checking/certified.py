@@ -16,7 +16,7 @@ from harness.checking.asking import Check, cast, largest_of
 from harness.checking.claims import Ask
 from harness.checking.report import Claim
 from harness.checking.seeing import Refused, Seen, see, uncut
-from harness.checking.settling import lost, settled, witness_of
+from harness.checking.settling import has_own_branch, lost, settled, witness_of
 from harness.frontends import Answer, Untraceable
 from harness.gradient_points import Point, nearby, widened
 from harness.judgement import is_rounding, is_worth_telling, judge
@@ -84,6 +84,10 @@ def _second_order(
         watched = check.run(arrays, cotangents, watched=True)
         largest = max(watched.largest, largest_of(arrays), 1.0) ** 2
         if not is_rounding(verdict, largest, check.rounding, math.inf, None):
+            if has_own_branch(check, seen):
+                return Claim(
+                    "second order", "inconclusive", "the forward takes a branch that is not its own beside zeros"
+                )
             text = (
                 f"{check.labelled(verdict).replace('gradient', 'second derivative along a direction')}: the first order is "
                 f"right; if the second is not meant, say so (once_differentiable in PyTorch)"

@@ -20,9 +20,28 @@ from harness.checking.report import Witness
 from harness.checking.seeing import Refused, Seen, see, value_verdict
 from harness.frontends import Untraceable
 from harness.gradient_points import nearby, widened
-from harness.judgement import STEADY_POINTS, Verdict, farthest, is_continuous, is_rounding, is_steady, judge_between
+from harness.judgement import (
+    STEADY_POINTS,
+    Verdict,
+    farthest,
+    have_a_limit,
+    is_continuous,
+    is_rounding,
+    is_steady,
+    judge_between,
+)
 
-__all__ = ["inconclusive", "lost", "middle", "radius", "settled", "told", "why_unfaithful", "witness_of"]
+__all__ = [
+    "has_own_branch",
+    "inconclusive",
+    "lost",
+    "middle",
+    "radius",
+    "settled",
+    "told",
+    "why_unfaithful",
+    "witness_of",
+]
 
 
 def settled(check: Check, seen: Seen) -> Verdict:
@@ -30,17 +49,20 @@ def settled(check: Check, seen: Seen) -> Verdict:
     verdict = seen.vjp
     if seen.certificate.status == "refuted":  # a rule of the reference is wrong there: nothing is said of the user's
         return inconclusive(verdict, "no certificate")
-    if verdict.kind == "agree" or (
-        verdict.kind == "inconclusive" and not {"tie", "kink"} & set(verdict.reasons or {verdict.reason: 1})
-    ):
+    if verdict.kind == "agree":
+        return _of_a_branch_alone(check, seen)
+    if verdict.kind == "inconclusive" and not {"tie", "kink"} & set(verdict.reasons or {verdict.reason: 1}):
         return verdict
     if seen.answer.stage == "backward":
         return replace(verdict, reason=f"backward raised {failure_of(seen.answer)}")
     if verdict.kind == "disagree":
         if verdict.worst is None:
             return verdict
+        alone = has_own_branch(check, seen)
+        if alone and (found := _singled_out(check, seen, verdict)).kind != "inconclusive":
+            return found
         if lost(check, seen, verdict):
-            return replace(verdict, aspect="accuracy")
+            return found if alone else replace(verdict, aspect="accuracy")
         if _is_as_wrong_beside(check, seen):
             return verdict
         if why_unfaithful(check, seen):
@@ -107,8 +129,16 @@ def _steady(check: Check, seen: Seen, k: int, largest: float) -> bool:
     return is_steady(gots, trues, rooms, check.dtype, largest)
 
 
-def why_unfaithful(check: Check, seen: Seen) -> str:
-    """Tell why the recorded forward is not the function near the point; "" if it is."""
+def has_own_branch(check: Check, seen: Seen) -> bool:
+    """Whether zeros at the point took the function through a branch that is not its own beside them."""
+    return any((x == 0).any() for x in check.moving(seen.point.arrays)) and bool(why_unfaithful(check, seen, far=True))
+
+
+def why_unfaithful(check: Check, seen: Seen, *, far: bool = False) -> str:
+    """Tell why the recorded forward is not the function near the point; "" if it is.
+
+    With `far` only steps count that are far longer than rounding: over a short one a function that is flat hardly moves.
+    """
     if check.source is check.subject and seen.value.kind == "disagree" and not lost(check, seen, seen.value):
         return f"the recorded forward does not give its value: {seen.value.reason}"
     given = check.for_source(seen.point.arrays)
@@ -117,7 +147,8 @@ def why_unfaithful(check: Check, seen: Seen) -> str:
         check = another(check, subject=check.source, surrogate=False, foreign=False)
     tried = []
     # Steps far longer than rounding, and shorter ones for a point beside a kink.
-    for size in (2.0**-12, 2.0**-24, 2.0**-34) if check.rounding == "float64" else (2.0**-4, 2.0**-6, 2.0**-8):
+    sizes = (2.0**-12, 2.0**-24, 2.0**-34) if check.rounding == "float64" else (2.0**-4, 2.0**-6, 2.0**-8)
+    for size in sizes[:2] if far else sizes:
         arrays = nearby(widened(given, check.dtype), check.subject.wanted, check.rng, size)
         answer = check.run(arrays, None)
         if answer.outcome.failure is not None:
@@ -180,10 +211,29 @@ def _is_as_wrong_beside(check: Check, seen: Seen) -> bool:
     return wrong and not lost(check, other, other.vjp)
 
 
-def _singled_out(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
+def _of_a_branch_alone(check: Check, seen: Seen) -> Verdict:
+    """Hold a gradient that is the derivative of a branch which a zero alone takes against those around it.
+
+    `where(x == 0, 1, expm1(x) / x)` has the slope 1/2 at 0, and its branch there the slope 0.
+    """
+    verdict = seen.vjp
+    if check.surrogate or seen.certificate.status != "certified" or seen.value.kind != "agree":
+        return verdict
+    if not has_own_branch(check, seen):
+        return verdict
+    found = _singled_out(check, seen, verdict, smooth=True)
+    if found.kind != "disagree":
+        return verdict
+    return replace(
+        found, reason=f"{found.reason}; the forward takes a branch there that is not its own beside the point"
+    )
+
+
+def _singled_out(check: Check, seen: Seen, verdict: Verdict, *, smooth: bool = False) -> Verdict:
     """Hold a gradient at a point with a branch of its own, as of `where(x == 0, 1, sin(x) / x)`, against those around.
 
-    Where the function is smooth there, points around it agree on what the gradient is, at both of two distances.
+    Where the function is smooth there, points around it agree on what the gradient is, at both of two distances. With
+    `smooth`, nothing is said where they do not.
     """
     unknown = inconclusive(verdict, "the recorded forward does not hold beside the point")
     if check.dtype != "float64" or check.rounding != "float64" or seen.answer.outcome.failure is not None:
@@ -194,11 +244,15 @@ def _singled_out(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
         for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
     ]
     found: list[Verdict] = []
+    met: list[list[Array]] = []
     for size in (2.0**-20, 2.0**-16):
         around = _between(check, seen, verdict, arrays, size, alike=True)
         if isinstance(around, Verdict):
             return unknown
         found.append(judge_between("vjp", got, *around))
+        met += around[0]
+        if smooth and not have_a_limit(met, around[1]):
+            return unknown
     kinds = {v.kind for v in found}
     return found[0] if len(kinds) == 1 and kinds != {"inconclusive"} else unknown
 
