@@ -35,6 +35,7 @@ __all__ = [
     "have_a_limit",
     "is_continuous",
     "is_rounding",
+    "is_short_of_digits",
     "is_steady",
     "is_symmetric",
     "is_worth_telling",
@@ -49,6 +50,7 @@ __all__ = [
     "judge_sharply",
     "judge_twin",
     "judge_zero",
+    "lost_by_the_rule",
     "room_for_rounding",
     "same_bits",
     "same_to_rounding",
@@ -668,6 +670,28 @@ def is_rounding(
     if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
         return True
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
+
+
+def is_short_of_digits(got: NDArray[Any], true: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which elements have fewer than 20 bits right, of those whose true value is a normal number."""
+    with np.errstate(all="ignore"):
+        short: NDArray[np.bool_] = np.abs(got - true) > 2.0**-20 * np.abs(true)
+        return np.asarray(short & (np.abs(true) > 2.0**-1000) & np.isfinite(got), bool)
+
+
+def lost_by_the_rule(got: NDArray[Any], true: NDArray[Any], beside: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Tell which of the elements that are short of digits are so by the rule that computed them.
+
+    Args:
+        got: the gradient.
+        true: the true one.
+        beside: true gradients at numbers that differ in the last place. Where they differ by a 64th of the error or more,
+            no rule that sees rounded numbers could do much better.
+    """
+    with np.errstate(all="ignore"):
+        error = np.abs(got - true)
+        spread: NDArray[Any] = np.max(np.abs(np.array(beside) - true), axis=0)
+        return np.asarray(is_short_of_digits(got, true) & (spread * 64.0 < error), bool)
 
 
 def have_a_limit(corners: Sequence[Sequence[Array]], room: Sequence[Array]) -> bool:

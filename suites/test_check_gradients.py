@@ -310,3 +310,27 @@ def test_a_branch_of_zero_with_the_slope_of_the_function_or_none_is_right() -> N
     for function in (entropy, cardinal, length, torch.relu, lambda x: torch.where(x == 0, 0.0, x.abs())):
         report = check_gradients(function, torch.tensor([0.0, 1.0], dtype=torch.float64), raises=False)
         assert report.verdict == "right", str(report)
+
+
+def test_digits_that_a_rule_loses_inside_its_bound() -> None:
+    import torch
+
+    tail = torch.tensor([20.0, 0.5], dtype=torch.float64)
+    report = check_gradients(torch.tanh, tail)
+    assert report["vjp"].verdict == "right"
+    assert report["digits"].verdict == report.verdict == "digits lost"
+    assert "element (0,) is 0.0, true " in report["digits"].text
+    assert check_gradients(torch.tanh, tail / 10)["digits"].verdict == "right"
+
+
+def test_digits_that_the_question_loses_are_nobodys_fault() -> None:
+    """Two terms of the gradient cancel, and numbers that differ in the last place have another one."""
+    import torch
+
+    def cancels(x: Any, y: Any, z: Any) -> Any:
+        return (x * y).sum() - (x * z).sum()
+
+    x = torch.tensor([0.7, 1.3], dtype=torch.float64)
+    report = check_gradients(cancels, x, x / 3, x / 3 * (1 + 2.0**-50))
+    assert report["digits"].verdict == "right", str(report)
+    assert "in the last place, too" in report["digits"].text

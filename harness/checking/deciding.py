@@ -9,6 +9,7 @@ from harness.checking.asking import Check, failure_of
 from harness.checking.certified import CERTIFIED
 from harness.checking.claims import EXACT, ask_claims
 from harness.checking.combined import COMBINED
+from harness.checking.digits import DIGITS
 from harness.checking.evidence import PORTFOLIO
 from harness.checking.example import find_rounding, prepare, whole_example
 from harness.checking.portfolio import portfolio
@@ -73,7 +74,7 @@ def _claims(check: Check) -> list[Claim]:
     if vjp.wrong:
         return claims
     smooth = smooth_point(check, first)
-    table = {**EXACT, **CERTIFIED, **COMBINED, **PORTFOLIO}
+    table = {**EXACT, **DIGITS, **CERTIFIED, **COMBINED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
 
 
