@@ -14,6 +14,7 @@ import numpy as np
 from harness.cases import Array, Case, Outcome
 from harness.checking.asking import Check, cast, largest_of
 from harness.checking.claims import Ask
+from harness.checking.digits import what_is_lost
 from harness.checking.report import Claim
 from harness.checking.seeing import Refused, Seen, see, uncut
 from harness.checking.settling import has_own_branch, lost, settled, witness_of
@@ -100,6 +101,11 @@ def _second_order(
         return Claim("second order", "wrong", verdict.reason)
     if verdict.kind == "inconclusive":
         return Claim("second order", "inconclusive", verdict.reason)
+    if check.dtype == check.rounding == "float64" and seen.point.label == "the example":
+        lost_one = what_is_lost(check, case, outcome.grads, truth.certificate, lambda c: certify_hvp(c).certificate)
+        if lost_one:
+            text = f"second derivative along a direction of {lost_one}, within the bound"
+            return Claim("second order", "digits lost", text)
     return Claim(
         "second order", "right", f"{verdict.elements} numbers, largest error / bound {verdict.error_over_bound:.2g}"
     )

@@ -73,8 +73,13 @@ def _claims(check: Check) -> list[Claim]:
         claims[1] = replace(claims[1], witness=small)
     if vjp.wrong:
         return claims
+    if first.vjp.kind == "inconclusive" and vjp.elements:
+        check.notes.append(
+            f"at the example itself {first.vjp.undecided} of {first.vjp.elements} numbers are undecided: {first.vjp.reason}"
+        )
+    claims += ask_claims(check, DIGITS, first.point, first.answer, first.case.cotangents, first)
     smooth = smooth_point(check, first)
-    table = {**EXACT, **DIGITS, **CERTIFIED, **COMBINED, **PORTFOLIO}
+    table = {**EXACT, **CERTIFIED, **COMBINED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
 
 
