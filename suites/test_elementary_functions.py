@@ -5,6 +5,7 @@ All numbers are short binary fractions, so that both results are exact and must 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -109,3 +110,15 @@ def test_ldexp_of_a_negative_exponent_has_the_gradient_that_pytorch_loses() -> N
     y = reference_impl.ldexp(x, reference_impl.tensor([-1]))
     y.backward()
     assert (y.item(), x.grad.item()) == (1.5, 0.5)
+
+
+def test_sinc_has_a_second_derivative_at_zero_which_pytorch_loses() -> None:
+    """PyTorch's is nan; see `harness/docs/findings.md`."""
+    x = reference_impl.tensor([0.0, 0.5], dtype=reference_impl.float64, requires_grad=True)
+    (first,) = reference_impl.autograd.grad(reference_impl.sinc(x).sum(), x, create_graph=True)
+    (second,) = reference_impl.autograd.grad(first.sum(), x)
+    assert first[0].item() == 0.0
+    assert second[0].item() == -(math.pi**2) / 3
+    y = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(torch.sinc(y), y, create_graph=True)
+    assert math.isnan(torch.autograd.grad(slope, y)[0].item())

@@ -65,6 +65,7 @@ CONSTANTS: dict[str, float] = {
     "-1/sqrt(2)": -math.sqrt(0.5),
     "pi": math.pi,
     "pi/180": math.pi / 180.0,
+    "-pi^2/3": -(math.pi**2) / 3.0,
     "180/pi": 180.0 / math.pi,
     "log 2": math.log(2.0),
     "1/log 2": 1.0 / math.log(2.0),
@@ -385,7 +386,12 @@ def logit(x: Any, *, eps: float | None = None) -> Any:
 
 @primitive(
     ELEMENTWISE,
-    vjps=[lambda ct, x, y: where(eq(x, 0.0), 0.0, ct * (cos(scaled(x, by="pi")) - y) / where(eq(x, 0.0), 1.0, x))],
+    # At 0 the series -pi^2 x / 3, whose derivative is that of the slope there.
+    vjps=[
+        lambda ct, x, y: (
+            ct * where(eq(x, 0.0), scaled(x, by="-pi^2/3"), (cos(scaled(x, by="pi")) - y) / where(eq(x, 0.0), 1.0, x))
+        )
+    ],
     floats=True,
 )
 def sinc(x: Any) -> Any:
