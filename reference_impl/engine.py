@@ -108,6 +108,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -120,6 +121,7 @@ def grad(
         grad_outputs: one cotangent a root; None for a root of one element stands for 1.
         retain_graph: as in `backward`.
         create_graph: as in `backward`.
+        only_inputs: of old; ignored, with a warning if it is not True.
         allow_unused: give None for an input that the outputs do not depend on, instead of an error.
         is_grads_batched: the first dimension of each cotangent counts cotangents; the results are stacked along it.
         materialize_grads: give zeros for an input that was not used.
@@ -128,6 +130,13 @@ def grad(
         RuntimeError: as `backward`; or an input was not used and `allow_unused` is not set.
         ValueError: `materialize_grads` together with ``allow_unused=False``.
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts "
+            "of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."

@@ -375,6 +375,7 @@ IN_PLACE |= {
         "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor".split()
     )
 }
+IN_PLACE |= {f"{name}_": _compared(getattr(functions, name)) for name in ("floor_divide", "heaviside")}
 IN_PLACE |= {"nextafter_": _in_place(assembled.nextafter)}
 IN_PLACE |= {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
 IN_PLACE |= {

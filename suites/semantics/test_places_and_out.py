@@ -114,3 +114,25 @@ def test_plain_numbers_are_refused_where_a_tensor_is_wanted(torch_like: Any) -> 
         torch_like.pow(2, 3)
     assert_equal(torch_like.remainder(5, 2 * x), [1.0, 1.0])
     assert_equal(torch_like.pow(2, x), [2.0, 2.0])
+
+
+def test_what_a_tensor_tells_of_itself(torch_like: Any) -> None:
+    x = torch_like.tensor([[1.5, 2.0], [3.0, -4.0]], requires_grad=True)
+    assert (x.is_cpu, x.is_cuda, x.is_sparse, x.is_meta, x.is_quantized) == (True, False, False, False, False)
+    assert (x.itemsize, x.nbytes, x.get_device(), x.is_conj()) == (4, 16, -1, False)
+    assert x.layout is torch_like.strided
+    assert x.real is x
+    assert x.conj() is x
+    assert x.resolve_conj() is x
+    assert x.is_same_size(x.detach())
+    assert x.detach().abs().byte().dtype is torch_like.uint8
+    assert_equal(x.detach().clone().floor_divide_(2), [[0.0, 1.0], [1.0, -2.0]])
+    assert_equal(x.detach().clone().heaviside_(torch_like.tensor(0.5)), [[1.0, 1.0], [1.0, 0.0]])
+
+
+def test_only_inputs_is_ignored_with_a_warning(torch_like: Any) -> None:
+    x = torch_like.tensor([1.0, 2.0], requires_grad=True)
+    (g,) = torch_like.autograd.grad((x * x).sum(), x, only_inputs=True)
+    assert_equal(g, [2.0, 4.0])
+    with pytest.warns(FutureWarning, match="only_inputs argument is deprecated and is ignored now"):
+        torch_like.autograd.grad((x * x).sum(), x, None, None, False, False)
