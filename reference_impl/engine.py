@@ -220,7 +220,7 @@ def _batched(
             [ct[k] for ct in given if ct is not None],
             retain or k + 1 < sizes[0],
             create_graph,
-            allow_unused or materialize,
+            allow_unused=allow_unused or materialize,
         )
         for k in range(sizes[0])
     ]
