@@ -15,8 +15,8 @@ from .support import assert_equal, share_memory, values
 ROW = [[0.25, 0.5, 0.75], [0.375, 0.625, 0.875]]
 OTHER = [[0.5, 0.25, 0.5], [0.75, 0.5, 0.25]]
 PAIRS = (
-    "add arctan2 atan2 copysign div divide float_power fmod hypot ldexp logical_and logical_or mul multiply pow remainder "
-    "sub subtract true_divide xlogy"
+    "add arctan2 atan2 copysign div divide float_power floor_divide fmod heaviside hypot ldexp logical_and logical_or mul "
+    "multiply pow remainder sub subtract true_divide xlogy"
 ).split()
 COMPARISONS = "eq ge greater greater_equal gt le less less_equal lt ne not_equal".split()
 ARGUMENTS: dict[str, Any] = {
