@@ -65,7 +65,7 @@ from reference_impl.products import (
     tensordot,
     vdot,
 )
-from reference_impl import inplace as _inplace, keywords as _keywords, methods as _methods
+from reference_impl import inplace as _inplace, keywords as _keywords, methods as _methods, uncovered as _uncovered
 from reference_impl.random import *
 from reference_impl.inference import inference_mode, is_inference, is_inference_mode_enabled
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -103,15 +103,4 @@ newaxis = None
 __version__ = "0.1.0"
 
 
-_NOT_COVERED = {
-    "bfloat16": "bfloat16 is not supported: NumPy has no such element type; use float16 or float32",
-    "vmap": "vmap is not supported by this tape: loop over the first dimension and stack the results",
-    "complex64": "complex numbers are not supported by this tape",
-    "complex128": "complex numbers are not supported by this tape",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _NOT_COVERED:
-        raise AttributeError(_NOT_COVERED[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = _uncovered.teller_of(__name__)

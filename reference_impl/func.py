@@ -23,6 +23,7 @@ from reference_impl.factories import zeros, zeros_like
 from reference_impl.functions import reshape, stack
 from reference_impl.modes import enable_grad, is_grad_enabled
 from reference_impl.tensor import Node, Tensor, target_of
+from reference_impl.uncovered import teller_of
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
 
@@ -375,3 +376,6 @@ def structure(tree: Any) -> str:
         inner = ", ".join(structure(branch) for branch in tree)
         return f"[{inner}]" if isinstance(tree, list) else f"({inner},)" if len(tree) == 1 else f"({inner})"
     return "None" if tree is None else "*"
+
+
+__getattr__ = teller_of(__name__)

@@ -23,6 +23,7 @@ from reference_impl.ops.linear_algebra import LinAlgError
 from reference_impl.ops.movement import reshape, squeeze, transpose, unsqueeze
 from reference_impl.products import multi_dot, vecdot
 from reference_impl.tensor import Tensor
+from reference_impl.uncovered import teller_of
 
 __all__ = [
     "LinAlgError",
@@ -235,3 +236,6 @@ def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False) -> 
 
 
 add_keywords(__all__, globals())
+
+
+__getattr__ = teller_of(__name__)

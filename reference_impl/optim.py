@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from reference_impl.modes import no_grad
 from reference_impl.tensor import Tensor
+from reference_impl.uncovered import teller_of
 
 __all__ = ["SGD"]
 
@@ -64,3 +65,6 @@ class SGD:
                     running = self._running.get(i)
                     g = self._running[i] = g.clone() if running is None else running * self.momentum + g
                 x.sub_(g * self.lr)
+
+
+__getattr__ = teller_of(__name__)

@@ -217,8 +217,8 @@ def test_half_is_float16_and_names_itself(torch_like: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "phrase"),
     [
-        ("bfloat16", "bfloat16 is not supported: NumPy has no such element type"),
-        ("complex64", "complex numbers are not supported by this tape"),
+        ("bfloat16", "bfloat16 is not supported by this tape: NumPy has no such element type"),
+        ("complex64", "complex64 is not supported by this tape: it has no complex numbers"),
         ("vmap", "vmap is not supported by this tape"),
         ("nothing", "has no attribute 'nothing'"),
     ],
