@@ -78,8 +78,11 @@ def row_of(result: PairedResult, workload: str) -> ComparisonRow:
 def test_a_slowed_side_is_slower_and_every_sample_is_kept(plain: Path, tmp_path: Path) -> None:
     # Each call is made twice; and a first call of 0.5 s more is no steady sample.
     after = copied(tmp_path / "tree", "if n == 0: time.sleep(0.5)\nthunk()")
-    result = compare(plain, after, "mlp_step", sizes=[64])
-    (row,) = result.comparisons
+    for _ in range(3):  # on a machine that others use a run may say that it cannot tell, and none may say anything else
+        result = compare(plain, after, "mlp_step", sizes=[64])
+        (row,) = result.comparisons
+        if row.verdict != "cannot tell":
+            break
     assert row.verdict == "slower", row
     assert 1.6 < row.ratio < 2.4
     assert row.counts == "more"
