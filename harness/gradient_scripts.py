@@ -268,8 +268,13 @@ def _lambda_source(function: types.FunctionType) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and node.lineno == function.__code__.co_firstlineno:
             text = ast.unparse(node)
-            made = compile(text, "", "eval").co_consts[0]
-            if made.co_names == function.__code__.co_names and made.co_varnames == function.__code__.co_varnames:
+            made, code = compile(text, "", "eval").co_consts[0], function.__code__
+            # What comes from around it is a free name of the one and a global name of the other.
+            names = (set(made.co_names), set(code.co_names) | set(code.co_freevars))
+            plain = [
+                [c for c in consts if not isinstance(c, types.CodeType)] for consts in (made.co_consts, code.co_consts)
+            ]
+            if names[0] == names[1] and made.co_varnames == code.co_varnames and plain[0] == plain[1]:
                 return text
     raise OSError(f"no source of {function!r}")
 

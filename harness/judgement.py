@@ -576,7 +576,8 @@ def judge_between(
         room: how far off each element may be, for rounding and for the distance of those points.
 
     Where there are just two sides, the gradient must be one mixture of both, the same in all elements; where there are
-    more, every element must lie between the least and the greatest.
+    more, every element must lie between the least and the greatest. If all sides agree on the sum of an array's elements,
+    the gradient has that sum, too.
     """
     elements = sum(g.size for g in got)
     flat = np.concatenate([np.asarray(g, np.float64).ravel() for g in got])
@@ -610,6 +611,23 @@ def judge_between(
         middle = float((low[k] + high[k]) / 2)
         worst = Element(array, index, float(flat[k]), middle, float((high[k] - low[k]) / 2))
         return Verdict("disagree", claim, reason=text, owner="framework", elements=elements, worst=worst)
+    # A step to both sides crosses every kink at the point. Where all of them leave the sum of an array's gradient alone, as
+    # those of a maximum do, which number is the largest is open, and the sum is not.
+    start = 0
+    for array, g in enumerate(got):
+        part = slice(start, start + g.size)
+        start += g.size
+        sums, span = rows[:, part].sum(axis=1), float(slack[part].sum())
+        here, there = float(flat[part].sum()), float(sums.mean())
+        if float(sums.max() - sums.min()) <= 2 * span and abs(here - there) > 4 * span:
+            k = part.start + int(np.abs(flat[part] - rows[:, part].mean(axis=0)).argmax())
+            _, index = _place_of(k, got)
+            text = (
+                f"the elements of array {array} have the sum {here!r}, the derivatives on all sides of the kink have "
+                f"{there!r} +/- {span:.2g}"
+            )
+            worst = Element(array, index, float(flat[k]), float(flat[k] - here + there), 2 * span)
+            return Verdict("disagree", claim, reason=text, owner="framework", elements=elements, worst=worst)
     sides = _distinct(rows, slack)
     if len(sides) == 2:
         first, second = sides

@@ -20,6 +20,16 @@ __all__ = ["shrunk"]
 SHRINK_SECONDS = 1.5
 
 
+def _alone(verdict: Verdict, k: int, shape: tuple[int, ...]) -> tuple[Array, Array] | None:
+    """Where the worst element must lie, if it is one of array k; anything goes for the others."""
+    w = verdict.worst
+    if w is None or w.array != k:
+        return None
+    true, room = np.zeros(shape), np.full(shape, np.inf)
+    true[w.index], room[w.index] = w.true, w.bound / 2  # scripts allow twice as much
+    return true, room
+
+
 def shrunk(check: Check, witness: Witness) -> tuple[str, Witness]:
     """Look for a smaller, rounder point that shows the same, for a short while; write the script of the best."""
     until = min(check.deadline, time.monotonic() + SHRINK_SECONDS)
@@ -55,7 +65,7 @@ def shrunk(check: Check, witness: Witness) -> tuple[str, Witness]:
     ):
         pair = middle(true, x), radius(room, x)
         truth.append(pair if np.isfinite(pair).all() else None)
-    if "kink" in verdict.reason:
-        truth = [None] * len(truth)
+    if "kink" in verdict.reason:  # of the worst element alone it is known where it must lie
+        truth = [_alone(verdict, k, x.shape) for k, x in enumerate(check.moving(seen.point.arrays))]
     note = f"At {found.point.label}: {check.labelled(verdict)}."
     return check.subject.script(widened(seen.point.arrays, check.dtype), seen.case.cotangents, truth, note), found

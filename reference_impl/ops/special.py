@@ -65,7 +65,7 @@ CONSTANTS: dict[str, float] = {
     "-1/sqrt(2)": -math.sqrt(0.5),
     "pi": math.pi,
     "pi/180": math.pi / 180.0,
-    "-pi^2/3": -(math.pi**2) / 3.0,
+    "pi^2/3": math.pi**2 / 3.0,
     "180/pi": 180.0 / math.pi,
     "log 2": math.log(2.0),
     "1/log 2": 1.0 / math.log(2.0),
@@ -389,7 +389,8 @@ def logit(x: Any, *, eps: float | None = None) -> Any:
     # At 0 the series -pi^2 x / 3, whose derivative is that of the slope there.
     vjps=[
         lambda ct, x, y: (
-            ct * where(eq(x, 0.0), scaled(x, by="-pi^2/3"), (cos(scaled(x, by="pi")) - y) / where(eq(x, 0.0), 1.0, x))
+            ct
+            * where(eq(x, 0.0), 0.0 - scaled(x, by="pi^2/3"), (cos(scaled(x, by="pi")) - y) / where(eq(x, 0.0), 1.0, x))
         )
     ],
     floats=True,

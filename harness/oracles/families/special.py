@@ -42,7 +42,7 @@ CONSTANTS: Final[Mapping[str, Callable[[], arb]]] = {
     "-1/sqrt(2)": lambda: -1 / arb(2).sqrt(),
     "pi": arb.pi,
     "pi/180": lambda: arb.pi() / 180,
-    "-pi^2/3": lambda: -(arb.pi() ** 2) / 3,
+    "pi^2/3": lambda: arb.pi() ** 2 / 3,
     "180/pi": lambda: 180 / arb.pi(),
     "log 2": arb.const_log2,
     "1/log 2": lambda: 1 / arb.const_log2(),
