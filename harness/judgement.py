@@ -34,6 +34,7 @@ __all__ = [
     "farthest",
     "have_a_limit",
     "is_continuous",
+    "is_off_both_sides",
     "is_rounding",
     "is_short_of_digits",
     "is_steady",
@@ -688,6 +689,19 @@ def is_rounding(
     if abs(verdict.worst.got - verdict.worst.true) <= ROUNDED * unit:
         return True
     return twin_gap is not None and math.isfinite(twin_gap) and gap < twin_gap * 2.0**-14
+
+
+def is_off_both_sides(got: float, slopes: Sequence[float]) -> bool:
+    """Tell whether a second derivative is not what differences of the gradient tend to, the same on both sides of a point.
+
+    Args:
+        got: the second derivative along a direction.
+        slopes: differences of the gradient over a step, two sizes to one side, then two to the other.
+    """
+    middle, scale = float(np.mean(slopes)), max(map(abs, slopes))
+    if not np.isfinite([*slopes]).all() or max(slopes) - min(slopes) > 2.0**-7 * scale:
+        return False
+    return not abs(got - middle) <= 2.0**-4 * scale
 
 
 def is_short_of_digits(got: NDArray[Any], true: NDArray[Any]) -> NDArray[np.bool_]:

@@ -300,14 +300,10 @@ def test_a_branch_of_zero_with_the_slope_of_the_function_or_none_is_right() -> N
     def entropy(x: Any) -> Any:  # whose slope grows without end
         return torch.where(x == 0, 0.0, x * torch.where(x == 0, 1.0, x).log())
 
-    def cardinal(x: Any) -> Any:  # whose slope is 0 there, as that of the constant
-        safe = torch.where(x == 0, 1.0, x)
-        return torch.where(x == 0, 1.0, safe.sin() / safe)
-
     def length(x: Any) -> Any:  # which has a kink there
         return torch.where((x == 0).all(), 0.0, x.norm())
 
-    for function in (entropy, cardinal, length, torch.relu, lambda x: torch.where(x == 0, 0.0, x.abs())):
+    for function in (entropy, length, torch.relu, lambda x: torch.where(x == 0, 0.0, x.abs())):
         report = check_gradients(function, torch.tensor([0.0, 1.0], dtype=torch.float64), raises=False)
         assert report.verdict == "right", str(report)
 
@@ -334,3 +330,21 @@ def test_digits_that_the_question_loses_are_nobodys_fault() -> None:
     report = check_gradients(cancels, x, x / 3, x / 3 * (1 + 2.0**-50))
     assert report["digits"].verdict == "right", str(report)
     assert "what the numbers given do not have" in report["digits"].text
+
+
+def test_the_second_order_at_a_kink_of_the_program_is_held_against_differences_of_the_gradient() -> None:
+    import torch
+
+    def cardinal(x: Any) -> Any:  # whose slope at 0 is 0, as that of the constant; its second derivative is -1/3
+        safe = torch.where(x == 0, 1.0, x)
+        return torch.where(x == 0, 1.0, safe.sin() / safe)
+
+    x = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    report = check_gradients(cardinal, x)
+    assert report.verdict == "right"
+    assert any("differences of the gradient tend to" in note for note in report.notes)
+    name = "second order at the example"
+    asked = check_gradients(cardinal, x, only=[name], raises=False)
+    assert asked[name].verdict == asked.verdict == "wrong"
+    for kinked in (lambda x: x.relu() ** 2, lambda x: x.abs() ** 3, lambda x: x * x.abs(), torch.abs, torch.special.i0):
+        assert check_gradients(kinked, x, only=[name], raises=False).verdict == "right"

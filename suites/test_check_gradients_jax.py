@@ -178,3 +178,16 @@ def test_branches_that_zero_alone_takes() -> None:
     assert report["vjp"].verdict == "wrong"
     assert "a branch there that is not its own beside the point" in report["vjp"].text
     assert check_gradients(jnp.sinc, np.array([0.0, 0.5]))["second order"].verdict == "inconclusive"
+
+
+def test_the_second_derivative_of_i0_at_zero() -> None:
+    """JAX 0.10 has 0 there, which is 1/2 (jax issue 40627); another version is asked what it has."""
+    import jax
+    import jax.numpy as jnp
+
+    from harness.backends.jax_versions import enable_x64
+
+    with enable_x64(True):
+        there = float(jax.grad(jax.grad(jnp.i0))(0.0))
+    report = check_gradients(lambda t: jnp.i0(2 * t - 1), np.array(0.5))
+    assert any("second order at the example" in note for note in report.notes) == (there != 0.5)

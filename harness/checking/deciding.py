@@ -9,13 +9,14 @@ from harness.checking.asking import Check, failure_of
 from harness.checking.certified import CERTIFIED
 from harness.checking.claims import EXACT, ask_claims
 from harness.checking.combined import COMBINED
+from harness.checking.curvature import CURVATURE
 from harness.checking.digits import DIGITS
 from harness.checking.evidence import PORTFOLIO
 from harness.checking.example import find_rounding, prepare, whole_example
 from harness.checking.portfolio import portfolio
 from harness.checking.report import Claim, Report
 from harness.checking.seeing import Refused, see
-from harness.checking.settling import why_unfaithful
+from harness.checking.settling import has_own_branch, why_unfaithful
 from harness.checking.shrinking import shrunk
 from harness.checking.tally import Tally
 from harness.frontends import Untraceable
@@ -79,6 +80,8 @@ def _claims(check: Check) -> list[Claim]:
         )
     claims += ask_claims(check, DIGITS, first.point, first.answer, first.case.cotangents, first)
     smooth = smooth_point(check, first)
+    if smooth is not first or has_own_branch(check, first):
+        claims += ask_claims(check, CURVATURE, first.point, first.answer, first.case.cotangents, first)
     table = {**EXACT, **CERTIFIED, **COMBINED, **PORTFOLIO}
     return claims + ask_claims(check, table, smooth.point, smooth.answer, smooth.case.cotangents, smooth)
 
