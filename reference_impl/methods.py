@@ -96,8 +96,8 @@ def _operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     return method
 
 
-def _elementwise_operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
-    """Return the same for an elementwise op: its fast path first."""
+def _fast_operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+    """Return the same for an op of two arguments that has a fast path: that first."""
     return binary(function.primitive, otherwise=_operator(function))  # type: ignore[attr-defined]
 
 
@@ -174,17 +174,21 @@ def _install() -> None:
         "mul": elementwise.mul,
         "truediv": elementwise.div,
     }.items():
-        setattr(Tensor, f"__{name}__", _elementwise_operator(function))
+        setattr(Tensor, f"__{name}__", _fast_operator(function))
     for name, function in {"sub": F.sub, "truediv": elementwise.div}.items():
         setattr(Tensor, f"__r{name}__", _reflected(function))
     for name, function in {
         "pow": F.pow,
-        "matmul": F.matmul,
         "mod": F.remainder,
         "floordiv": F.floor_divide,
     }.items():
         setattr(Tensor, f"__{name}__", _operator(function))
         setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
+    for name, method in (
+        ("matmul", _fast_operator(F.matmul)),
+        ("rmatmul", _operator(functools.partial(_swap, F.matmul))),
+    ):
+        setattr(Tensor, f"__{name}__", method)
     for name, function in {
         "and": integers.bitwise_and,
         "or": integers.bitwise_or,
@@ -200,7 +204,7 @@ def _install() -> None:
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", _elementwise_operator(getattr(F, name)))
+        setattr(Tensor, f"__{name}__", _fast_operator(getattr(F, name)))
     more: dict[str, Any] = {
         "where": _where,
         "__radd__": Tensor.__add__,

@@ -188,7 +188,7 @@ def _callable(p: Primitive) -> Callable[..., Any]:
         op = _with_params(p)
     elif p.kind == ELEMENTWISE and count == 1:
         op = _unary(p)
-    elif p.kind == ELEMENTWISE and count == 2 and not p.first_promoted:
+    elif p.kind in (ELEMENTWISE, CONTRACTION) and not p.first_promoted and _public(p) == ["input", "other"]:
         op = binary(p, _general(p))
     else:
         op = _general(p)
@@ -387,9 +387,10 @@ def _unary(p: Primitive) -> Callable[..., Any]:
 
 
 def binary(p: Primitive, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return the op of an elementwise primitive of two arguments; `otherwise` takes what the fast path does not."""
+    """Return the op of a primitive of two arguments, elementwise or a product; `otherwise` takes what the fast path does
+    not."""
     body, recorders, recorded = _kernel(p), p.recorders, bool(p.rules)
-    takes_numbers = p.name != "pow"  # whose rule asks whether the exponent is a number
+    takes_numbers = p.kind == ELEMENTWISE and p.name != "pow"  # whose rule asks whether the exponent is a number
 
     def op(input: Any, other: Any) -> Any:
         if type(input) is not Tensor:
