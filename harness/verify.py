@@ -52,7 +52,7 @@ HALF_INSTRS = 3  # the longest program that is judged in float16 and bfloat16 ..
 HALF_POINTS = 2  # ... at so many points beside the others ...
 HALF_JAX_POINTS = 4  # ... and at so many where it is compiled for them ...
 HALF_JAX_SHARE = 2  # ... which one such program in so many is, beside the other dtypes
-OPTIMISED_SHARE = 4  # one compiled program in so many is compiled as the framework does by default, the others quickly
+OPTIMISED_SHARE = 8  # one compiled program in so many is compiled as the framework does by default, the others quickly
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,7 @@ def primitive(
     return declare
 
 
+@functools.lru_cache(maxsize=4096)
 def _rule(function: Callable[..., Any], arg_names: tuple[str, ...]) -> Rule:
     names = tuple(inspect.signature(function).parameters)
     if names[0] != "ct":
@@ -633,8 +634,13 @@ def _written(p: Primitive, kinds: tuple[int, ...]) -> Callable[..., Node]:
     ]
     if p.variadic:
         lines.insert(1, f"shapes = ({''.join(f'arrays[{i}].shape, ' for i in range(len(kinds)))})")
+    return _made("\n ".join(lines))
+
+
+@functools.lru_cache(maxsize=4096)
+def _made(text: str) -> Callable[..., Node]:
     names: dict[str, Any] = {"new": object.__new__, "Node": Node, "numbers": node_numbers}
-    exec(compile("\n ".join(lines), WRITTEN, "exec"), names)
+    exec(compile(text, WRITTEN, "exec"), names)
     made: Callable[..., Node] = names["record"]
     return made
 
@@ -806,6 +812,7 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
     object.__setattr__(p, "rules", tuple(_rule(f, p.arg_names) for f in rules))
     p.__post_init__()
     object.__setattr__(p, "add_into", None)  # which would go past the rule
+    recorders = p.recorders.copy()
     p.recorders.clear()
     try:
         yield
@@ -814,3 +821,5 @@ def replaced_rules(name: str, rules: Sequence[Callable[..., Any]]) -> Iterator[N
         p.__post_init__()
         object.__setattr__(p, "add_into", add_into)
         p.recorders.clear()
+        if not _watchers:  # one that began inside has to see every node
+            p.recorders.update(recorders)

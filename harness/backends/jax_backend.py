@@ -467,7 +467,7 @@ class JaxBackend:
     so that the declared errors of single kernels do not bound the whole; with `rewrites` off they do.
 
     Attributes:
-        quick: machine code is made in a quarter of the time and not optimised, by other options than JAX's own.
+        quick: machine code is made in a fifth of the time and not optimised, by other options than JAX's own.
     """
 
     name: str

@@ -20,9 +20,13 @@ try:
 except AttributeError:  # before 0.8
     enable_x64 = vars(jax.experimental)["enable_x64"]
 
-QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-"""Passes over XLA's graph, which rewrite the mathematics, stay; machine code is made by the older emitter of fusions and is
-not optimised, in a quarter to half of the time."""
+QUICK: dict[str, Any] = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+"""Passes over XLA's graph, which rewrite the mathematics, stay; machine code is made by the older emitter of fusions, in one
+piece, and is not optimised, in a fifth of the time."""
 
 _TAKES_OPTIONS = "compiler_options" in inspect.signature(jax.jit).parameters
 

@@ -3,8 +3,8 @@
     python suites/benchmarks/throughput.py --programs 2000 --seed 5
     python suites/benchmarks/throughput.py --programs 200 --backends jax-jit --every-program --warm-up 100
 
-Prints wall and CPU time, programs per second by both, and the share of each phase: a phase's own time, without that of a
-phase inside it. Programs are counted after the warm-up; what is shrunk and every point in half precision is included.
+Prints wall and CPU time, programs per second by both, and the share of each phase: its own time alone.
+Programs are counted after the warm-up; what is shrunk is included, and by default every point in half precision.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import click
 
 from harness import backends, examine, triage, verify
 from harness.environment import cpu_name, versions
+from harness.floats import DTYPES
 from harness.oracles import certificate
 
 PHASES: dict[str, tuple[tuple[Any, str], ...]] = {
@@ -97,16 +98,34 @@ def _with_thunk(clock: Clock, phase: str, prepare: Callable[..., Any]) -> Callab
 @click.option("--warm-up", default=0, show_default=True, help="How many to examine before.")
 @click.option("--backends", "names", default="reference,torch", show_default=True)
 @click.option("--seed", default=5, show_default=True)
+@click.option("--dtypes", default=",".join(DTYPES), show_default=True)
+@click.option("--ops", help="The ops to draw from, separated by commas; by default all.")
 @click.option("--every-program", is_flag=True, help="Compiling backends get every program, not one in eight.")
 @click.option("--phases/--no-phases", default=True, show_default=True, help="Time phases, which itself takes 2 %.")
-def main(programs: int, warm_up: int, names: str, seed: int, every_program: bool, phases: bool) -> None:
+def main(
+    programs: int,
+    warm_up: int,
+    names: str,
+    seed: int,
+    dtypes: str,
+    ops: str | None,
+    every_program: bool,
+    phases: bool,
+) -> None:
     """Time the main job on one core: pin it, as with `taskset -c 0`."""
     if every_program:
         verify.JAX_SHARE = 1
     engines = names.split(",")
     for name in engines:
         backends.get(name)
-    run = functools.partial(verify.run_verify, backends_=engines, budget_seconds=36000.0, command="throughput")
+    run = functools.partial(
+        verify.run_verify,
+        backends_=engines,
+        dtypes=dtypes.split(","),
+        ops=ops.split(",") if ops else None,
+        budget_seconds=36000.0,
+        command="throughput",
+    )
     if warm_up:
         run(max_programs=warm_up, seed=seed + 1)
     spent: Counter[str] = Counter()
