@@ -147,9 +147,14 @@ class JaxSubject:
         compiled: bool,
         stage: list[str] | None = None,
     ) -> Callable[..., Any]:
-        """The value, or values and pull back, as one function: compiled once for arrays of the same shapes."""
+        """The value, or values and pull back, as one function: compiled once for arrays of the same shapes.
+
+        It is compiled as users get it for arrays like the example's. There are few others of each shape around it, and
+        what is only estimated needs no more.
+        """
         fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, flags, strict=True) if not w)
-        key = (what, tuple(flags), picked, compiled, fixed)
+        here = [(x.shape, x.dtype) for x in arrays] == [(x.shape, x.dtype) for x in self.arrays]
+        key = (what, tuple(flags), picked, compiled, fixed, here)
         found = self.compiled.get(key)
         if found is not None:
             return found
@@ -162,7 +167,8 @@ class JaxSubject:
             return forward(*map(jnp.asarray, moving))
 
         made = pull_back if what == "pull back" else value
-        self.compiled[key] = made if not compiled else jit(made, QUICK) if what == "estimate" else jax.jit(made)
+        quick = what == "estimate" or not here
+        self.compiled[key] = made if not compiled else jit(made, QUICK) if quick else jax.jit(made)
         return self.compiled[key]
 
     def _pushed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
