@@ -187,9 +187,16 @@ class Subject(Protocol):
         """
         ...
 
-    def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
-        """Ask for the second order of <cotangents, f> + sum(f * f) / 2 along the directions; no values and no grads if
-        none is promised."""
+    def hvp(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        directions: Sequence[Array],
+        *,
+        squares: bool = True,
+    ) -> Outcome:
+        """Ask for the second order of <cotangents, f> + sum(f * f) / 2 along the directions, or without the squares; no
+        values and no grads if none is promised."""
         ...
 
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:

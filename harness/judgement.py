@@ -34,6 +34,7 @@ __all__ = [
     "farthest",
     "have_a_limit",
     "is_continuous",
+    "is_hidden_beside",
     "is_off_both_sides",
     "is_rounding",
     "is_short_of_digits",
@@ -709,6 +710,12 @@ def is_short_of_digits(got: NDArray[Any], true: NDArray[Any]) -> NDArray[np.bool
     with np.errstate(all="ignore"):
         short: NDArray[np.bool_] = np.abs(got - true) > 2.0**-20 * np.abs(true)
         return np.asarray(short & (np.abs(true) > 2.0**-1000) & np.isfinite(got), bool)
+
+
+def is_hidden_beside(part: NDArray[Any], whole: NDArray[Any]) -> bool:
+    """Tell whether some elements of a part of a sum are so small that half the digits of the part do not show in the sum."""
+    with np.errstate(all="ignore"):
+        return bool((np.abs(part) < 2.0**-24 * np.abs(whole)).any())
 
 
 def lost_by_the_rule(got: NDArray[Any], true: NDArray[Any], beside: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

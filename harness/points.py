@@ -360,5 +360,5 @@ def _cotangent(shape: Shape, dtype: str, layout: str, rng: np.random.Generator |
     if layout == "transposed" and len(shape) > 1:
         return values(shape[::-1]).transpose()
     if layout == "strided" and shape:
-        return values((*shape[:-1], 2 * shape[-1]))[..., ::2]
+        return laid_out(values((*shape[:-1], 2 * shape[-1]))[..., ::2], "strided")
     return values(shape)

@@ -358,7 +358,7 @@ def _laid_out(a: Array, strides: Any, what: str) -> Array:
     room = 1 + sum((n - 1) * s for n, s in zip(a.shape, strides, strict=True))
     if room > limit:
         raise ProgramError(f"{what}: strides {_short(strides)} span {room} elements, more than {limit}")
-    memory = np.zeros(room, a.dtype)
+    memory = np.full(room, np.nan if a.dtype.kind == "f" else 1, a.dtype)  # nobody may read what lies between
     view: Array = np.lib.stride_tricks.as_strided(memory, a.shape, [s * a.itemsize for s in strides])
     view[...] = a
     if view.tobytes() != a.tobytes():

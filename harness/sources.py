@@ -235,7 +235,10 @@ def _laid_out(a: Array | None, dtype: str, *, requires_grad: bool = False) -> st
     if turned.flags.c_contiguous:
         back = tuple(order.index(d) for d in range(array.ndim))
         return f"{_literal(turned, 'torch', dtype)}.permute({back!r}){flag}"
-    return f"{_literal(np.repeat(array, 2, axis=-1), 'torch', dtype)}[..., ::2]{flag}"
+    room = np.repeat(array, 2, axis=-1)
+    if array.dtype.kind == "f":
+        room[..., 1::2] = np.nan  # a kernel that reads what lies between shows it, in whatever process
+    return f"{_literal(room, 'torch', dtype)}[..., ::2]{flag}"
 
 
 def _number(value: Param) -> str:

@@ -319,6 +319,31 @@ def test_digits_that_a_rule_loses_inside_its_bound() -> None:
     assert check_gradients(torch.tanh, tail / 10)["digits"].verdict == "right"
 
 
+def test_digits_of_a_second_derivative_that_a_first_one_hides() -> None:
+    """softplus'' is s (1 - s), which is 0 at 40 where s rounds to 1; beside the square of the first it would not show."""
+    import torch
+
+    class Softplus(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.where(x > 0, x, 0) + x.abs().neg().exp().log1p()
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * torch.sigmoid(x)
+
+    report = check_gradients(Softplus.apply, torch.tensor([40.0, 0.5], dtype=torch.float64))
+    assert report["vjp"].verdict == report["digits"].verdict == "right"
+    assert report["second order"].verdict == "digits lost"
+    assert "is 0.0, true " in report["second order"].text
+    few = check_gradients(Softplus.apply, torch.tensor([4.0, 0.5], dtype=torch.float64))
+    assert few["second order"].verdict == few.verdict == "right"
+    line = check_gradients(lambda x: 3 * x, torch.tensor([4.0, 0.5], dtype=torch.float64))
+    assert line["second order"].verdict == line.verdict == "right"
+
+
 def test_digits_that_the_question_loses_are_nobodys_fault() -> None:
     """Two terms of the gradient cancel, and numbers that differ in the last place have another one."""
     import torch

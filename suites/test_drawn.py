@@ -148,9 +148,11 @@ def test_a_run_that_misses_something_fails_where_coverage_is_required(tmp_path: 
 
 
 _SEEN = Drawn()
+one_process = pytest.mark.xdist_group("what is drawn")  # the second counts what the first saw
 
 
 # Hypothesis repeats what it drew with changes, so that rare ops need more examples than in `adjudge verify`.
+@one_process
 @settings(suppress_health_check=list(HealthCheck), max_examples=3 * settings().max_examples)
 @given(cases())
 def test_whatever_is_declared_is_drawn_by_the_strategies(case: Case) -> None:
@@ -158,6 +160,7 @@ def test_whatever_is_declared_is_drawn_by_the_strategies(case: Case) -> None:
     _SEEN.point(case, "edge" if edges_of(case) else "random")
 
 
+@one_process
 def test_the_nightly_profile_misses_nothing() -> None:
     drawn = sum(count for (op, facet, _), count in _SEEN.counts.items() if facet == "dtype" and op == "")
     assert drawn >= min(settings().max_examples, 50)

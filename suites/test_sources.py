@@ -18,10 +18,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
+from harness import serial
 from harness.cases import Case
 from harness.generation import random_program
 from harness.inference import OPS
-from harness.points import point
+from harness.points import layout_of, point
 from harness.programs import Instr, Program, Scalar, Spec
 from harness.sources import FRAMEWORKS, MAX_LINES, spelled, to_source
 from harness.strategies import cases
@@ -215,3 +216,16 @@ def test_wrong_use_is_refused_with_the_argument() -> None:
         to_source(sample(), "torch", expected=[None])
     with pytest.raises(ValueError, match="expected for input 0: shapes"):
         to_source(sample(), "torch", expected=[(np.zeros(6), 1.0), None])
+
+
+def test_a_script_leaves_nan_between_the_elements_of_a_strided_array() -> None:
+    """A kernel that reads there shows it in every process; numbers that happen to lie there might hide it."""
+    program = Program((Spec((2, 2)), Spec((2,), "bool")), (Instr("where", (1, 0, 0)),), (2,))
+    case = point(program, seed=1, layouts=["strided"], primal_layouts=["strided", "strided"])
+    again = serial.loads_case(serial.dumps_case(case))
+    for array in (case.primals[0], case.cotangents[0], again.primals[0], again.cotangents[0]):
+        assert array is not None and layout_of(array) == "strided"
+        between = np.lib.stride_tricks.as_strided(array, (7,), (8,))[1::2]
+        assert np.isnan(between).all()
+    lines = to_source(case, "torch").splitlines()
+    assert sum("nan" in line and line.endswith(("[..., ::2]", "[..., ::2].requires_grad_()")) for line in lines) == 2

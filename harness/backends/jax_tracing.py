@@ -203,27 +203,42 @@ class JaxSubject:
             "op by op": self._answer(points[0], cotangents, self.wanted, watched=False, compiled=False),
         }
 
-    def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
-        """Reverse over reverse of <cotangents, f> + sum(f * f) / 2."""
+    def hvp(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        directions: Sequence[Array],
+        *,
+        squares: bool = True,
+    ) -> Outcome:
+        """Reverse over reverse of <cotangents, f> + sum(f * f) / 2, or without the squares."""
         try:
             with enable_x64(True):
-                forward = self._forward(arrays)
-                moving = self._moving(arrays)
-
-                def total(xs: Any) -> Any:
-                    return sum(
-                        (y * c).sum() + (y * y).sum() / 2
-                        for y, c in zip(forward(*xs), cotangents, strict=True)
-                        if c is not None
-                    )
-
-                def slope(xs: Any) -> Any:
-                    return sum((g * d).sum() for g, d in zip(jax.grad(total)(xs), directions, strict=True))
-
-                value, grads = _once(jax.value_and_grad(slope), moving)
+                value, grads = self._second(arrays, cotangents)(
+                    self._moving(arrays), [c for c in cotangents if c is not None], list(directions), float(squares)
+                )
                 return Outcome((_numpy(value),), tuple(map(_numpy, grads)))
         except Exception:  # what refuses the second order did not promise it
             return Outcome()
+
+    def _second(self, arrays: Sequence[Array], cotangents: Sequence[Array | None]) -> Callable[..., Any]:
+        """The product of the Hessian, with the squares times a number, as one function that is compiled once."""
+        picked = tuple(k for k, c in enumerate(cotangents) if c is not None)
+        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, self.wanted, strict=True) if not w)
+        if ("second", picked, fixed) in self.compiled:
+            return self.compiled["second", picked, fixed]
+        forward = self._forward(arrays)
+
+        def total(xs: Any, seeds: Any, squares: Any) -> Any:
+            outputs = forward(*xs)
+            pairs = [(outputs[k], c) for k, c in zip(picked, seeds, strict=True)]
+            return sum((y * c).sum() + squares * (y * y).sum() / 2 for y, c in pairs)
+
+        def slope(xs: Any, seeds: Any, directions: Any, squares: Any) -> Any:
+            return sum((g * d).sum() for g, d in zip(jax.grad(total)(xs, seeds, squares), directions, strict=True))
+
+        self.compiled["second", picked, fixed] = jit(jax.value_and_grad(slope), QUICK)
+        return self.compiled["second", picked, fixed]
 
     def jvp(self, arrays: Sequence[Array], directions: Sequence[Array]) -> Outcome:
         """`jax.jvp`."""

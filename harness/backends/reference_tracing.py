@@ -158,14 +158,21 @@ class ReferenceSubject:
         inputs = [reference_impl.Tensor(same_layout(x)).requires_grad_(w) for x, w in zip(arrays, wanted, strict=True)]
         return inputs, _tensors(self._call(inputs))
 
-    def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
-        """Backward through backward of <cotangents, f> + sum(f * f) / 2."""
+    def hvp(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        directions: Sequence[Array],
+        *,
+        squares: bool = True,
+    ) -> Outcome:
+        """Backward through backward of <cotangents, f> + sum(f * f) / 2, or without the squares."""
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 outputs, leaves = self._leaves(arrays)
                 total = _summed(
-                    (y * reference_impl.Tensor(np.array(c))).sum() + (y * y).sum() / 2
+                    (y * reference_impl.Tensor(np.array(c))).sum() + ((y * y).sum() / 2 if squares else 0.0)
                     for y, c in zip(outputs, cotangents, strict=True)
                     if c is not None and y.requires_grad
                 )

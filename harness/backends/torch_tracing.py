@@ -290,8 +290,15 @@ class TorchSubject:
         ask("after another forward", interleaved)
         return answers
 
-    def hvp(self, arrays: Sequence[Array], cotangents: Sequence[Array | None], directions: Sequence[Array]) -> Outcome:
-        """Backward through backward of <cotangents, f> + sum(f * f) / 2."""
+    def hvp(
+        self,
+        arrays: Sequence[Array],
+        cotangents: Sequence[Array | None],
+        directions: Sequence[Array],
+        *,
+        squares: bool = True,
+    ) -> Outcome:
+        """Backward through backward of <cotangents, f> + sum(f * f) / 2, or without the squares."""
         inputs = self._inputs(arrays, self.wanted)
         leaves = [x for x, w in zip(inputs, self.wanted, strict=True) if w]
         with _quiet(), self._in_place(inputs):
@@ -299,7 +306,8 @@ class TorchSubject:
             total = None
             for y, c in zip(outputs, cotangents, strict=True):
                 if c is not None and y.requires_grad:
-                    part = (y * same_layout(c)).sum() + (y * y).sum() / 2
+                    part = (y * same_layout(c)).sum()
+                    part = part + (y * y).sum() / 2 if squares else part
                     total = part if total is None else total + part
             if total is None:
                 return Outcome()

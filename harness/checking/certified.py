@@ -20,10 +20,10 @@ from harness.checking.seeing import Refused, Seen, see, uncut
 from harness.checking.settling import has_own_branch, lost, settled, witness_of
 from harness.frontends import Answer, Untraceable
 from harness.gradient_points import Point, nearby, widened
-from harness.judgement import is_rounding, is_worth_telling, judge
+from harness.judgement import is_hidden_beside, is_rounding, is_worth_telling, judge
 from harness.oracles.certificate import direction
 from harness.oracles.forward_mode import bound_jvp, certify_jvp, judge_jvp
-from harness.oracles.second_order import bound_hvp, certify_hvp, judge_hvp
+from harness.oracles.second_order import SecondOrder, bound_hvp, certify_hvp, judge_hvp
 from harness.programs import Instr
 from harness.time_limits import within
 
@@ -75,6 +75,29 @@ def _second_order(
     arrays = widened(point.arrays, check.dtype)
     with within(check.call_seconds):
         outcome = check.subject.hvp(arrays, cotangents, along)
+    claim = _second(check, seen, case, cotangents, truth, outcome)
+    if claim.verdict == "right" and check.dtype == "float64" and point.label == "the example":
+        # The squares bring products of first derivatives, beside which the second may be too small to be seen.
+        with within(check.call_seconds):
+            alone = check.subject.hvp(arrays, cotangents, along, squares=False)
+        pairs = zip(alone.grads, outcome.grads, strict=False)
+        if any(g is not None and h is not None and is_hidden_beside(g, h) for g, h in pairs):
+            truth = certify_hvp(seen.case)
+            if truth.certificate.status == "certified":
+                hidden = _second(check, seen, seen.case, cotangents, truth, alone)
+                return hidden if hidden.verdict in ("wrong", "digits lost") else claim
+    return claim
+
+
+def _second(
+    check: Check,
+    seen: Seen,
+    case: Case,
+    cotangents: Sequence[Array | None],
+    truth: SecondOrder,
+    outcome: Outcome,
+) -> Claim:
+    """Hold an answer about the second order against its proof."""
     if outcome.failure is not None:
         return Claim("second order", "not promised", f"raised {outcome.failure.kind}: {outcome.failure.message[:120]}")
     if not outcome.grads:
@@ -82,6 +105,7 @@ def _second_order(
     bound = bound_hvp(case, truth.directions, check.subject.kernels)
     verdict = judge_hvp(case, cast(outcome, check.dtype), truth, bound)
     if verdict.kind == "disagree" and verdict.worst is not None:
+        arrays = widened(seen.point.arrays, check.dtype)
         watched = check.run(arrays, cotangents, watched=True)
         largest = max(watched.largest, largest_of(arrays), 1.0) ** 2
         if not is_rounding(verdict, largest, check.rounding, math.inf, None):

@@ -93,7 +93,10 @@ def fails_again(script: str) -> bool:
         path = Path(folder) / "script.py"
         path.write_text(script, encoding="utf-8")
         ended = subprocess.run([sys.executable, str(path)], capture_output=True, timeout=300, cwd=folder, text=True)
-    return ended.returncode == 1 and ("Traceback" not in ended.stderr or "AssertionError" in ended.stderr)
+    return ended.returncode == 1 and not any(error in ended.stderr for error in _NO_PROGRAM)
+
+
+_NO_PROGRAM = ("SyntaxError", "NameError", "ImportError", "ModuleNotFoundError", "AttributeError")
 
 
 def in_frameworks(names: Sequence[str], programs: int) -> tuple[list[Size], list[str]]:
