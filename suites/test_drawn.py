@@ -147,25 +147,22 @@ def test_a_run_that_misses_something_fails_where_coverage_is_required(tmp_path: 
     assert sum(row.count for row in runs[0].coverage if row.facet == "op") >= 3
 
 
-_SEEN = Drawn()
-one_process = pytest.mark.xdist_group("what is drawn")  # the second counts what the first saw
+def test_the_strategies_draw_whatever_is_declared() -> None:
+    """In the nightly profile everything; in the others as much as their examples hold."""
+    seen = Drawn()
 
+    # Hypothesis repeats what it drew with changes, so that rare ops need more examples than in `adjudge verify`.
+    @settings(suppress_health_check=list(HealthCheck), max_examples=3 * settings().max_examples)
+    @given(cases())
+    def look(case: Case) -> None:
+        seen.program(case.program)
+        seen.point(case, "edge" if edges_of(case) else "random")
 
-# Hypothesis repeats what it drew with changes, so that rare ops need more examples than in `adjudge verify`.
-@one_process
-@settings(suppress_health_check=list(HealthCheck), max_examples=3 * settings().max_examples)
-@given(cases())
-def test_whatever_is_declared_is_drawn_by_the_strategies(case: Case) -> None:
-    _SEEN.program(case.program)
-    _SEEN.point(case, "edge" if edges_of(case) else "random")
-
-
-@one_process
-def test_the_nightly_profile_misses_nothing() -> None:
-    drawn = sum(count for (op, facet, _), count in _SEEN.counts.items() if facet == "dtype" and op == "")
+    look()
+    drawn = sum(count for (op, facet, _), count in seen.counts.items() if facet == "dtype" and op == "")
     assert drawn >= min(settings().max_examples, 50)
     if settings().max_examples >= 2000:
-        assert _SEEN.never() == []
+        assert seen.never() == []
 
 
 def test_points_that_leave_the_domain_are_drawn_again_but_for_some() -> None:
