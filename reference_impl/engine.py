@@ -898,7 +898,7 @@ def overwritten(array: Any, made_by: Node | None, storage: Storage, version: int
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: {shape}{source} is "
         f"at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection to find the "
-        "operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 

@@ -16,7 +16,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, overload
 
-__all__ = ["Decorator", "enable_grad", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Decorator",
+    "enable_grad",
+    "is_grad_enabled",
+    "is_multithreading_enabled",
+    "mode",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 
 class _Mode(threading.local):
@@ -25,12 +34,14 @@ class _Mode(threading.local):
     Attributes:
         enabled: operations are recorded.
         inference: the thread is in inference mode (see `inference`), where nothing is ever recorded.
+        multithreading: what `set_multithreading_enabled` said.
         asked: in inference mode, what `is_grad_enabled` says: recording would be on elsewhere.
     """
 
     # Class attributes, so that every new thread starts recording.
     enabled = True
     inference = False
+    multithreading = True
     asked = False
 
     @property
@@ -164,6 +175,36 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
         """Decorate a function."""
         mode.grad = self._at_call  # as a decorator it changes the mode inside the function only
         return super().__call__(function)
+
+
+class set_multithreading_enabled(Decorator):  # noqa: N801 - PyTorch's name
+    """Say at once whether backward may use other threads; as a context manager also restore it on exit.
+
+    Nothing else depends on it: backward runs in the thread that calls it, as PyTorch's does on the CPU.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._enabled, self._at_call = mode, is_multithreading_enabled()
+        _set_multithreading(mode)
+
+    def again(self) -> set_multithreading_enabled:
+        """Return a new one, for another run of a decorated function."""
+        return set_multithreading_enabled(self._enabled)
+
+    def __enter__(self) -> None:
+        _set_multithreading(self._enabled)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _set_multithreading(self._at_call)
+
+
+def is_multithreading_enabled() -> bool:
+    """Return what `set_multithreading_enabled` said last in this thread; True by default."""
+    return mode.multithreading
+
+
+def _set_multithreading(enabled: bool) -> None:
+    mode.multithreading = enabled
 
 
 def _swap(enabled: bool) -> bool:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "Generator",
     "bernoulli",
     "default_generator",
+    "get_rng_state",
     "initial_seed",
     "manual_seed",
     "multinomial",
@@ -35,6 +37,7 @@ __all__ = [
     "randn_like",
     "randperm",
     "seed",
+    "set_rng_state",
 ]
 
 
@@ -68,6 +71,26 @@ class Generator:
         """Return the seed that the generator last started from."""
         return self._seed
 
+    def get_state(self) -> Tensor:
+        """Return where the generator is: a vector of uint8, to be given to `set_state`."""
+        state = {"seed": self._seed, "numbers": self.numbers.bit_generator.state}
+        return Tensor(np.frombuffer(json.dumps(state).encode(), np.uint8).copy())
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go on from where `get_state` was called, and return the generator.
+
+        Raises:
+            TypeError: not a vector of uint8 as `get_state` returns it.
+        """
+        try:
+            state = json.loads(new_state.array.tobytes())
+            numbers = np.random.default_rng(0)
+            numbers.bit_generator.state = state["numbers"]
+        except (AttributeError, KeyError, ValueError) as error:
+            raise TypeError("expected a torch.ByteTensor that get_state returned") from error
+        self._seed, self.numbers = state["seed"], numbers
+        return self
+
 
 default_generator = Generator()
 
@@ -85,6 +108,20 @@ def seed() -> int:
 def initial_seed() -> int:
     """Return the seed that they last started from."""
     return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """Return where they are: a vector of uint8, to be given to `set_rng_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Let them go on from where `get_rng_state` was called.
+
+    Raises:
+        TypeError: not a vector of uint8 as `get_rng_state` returns it.
+    """
+    default_generator.set_state(new_state)
 
 
 def _numbers(generator: Generator | None) -> np.random.Generator:

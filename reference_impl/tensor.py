@@ -327,8 +327,8 @@ class AccumulateGrad:
         self.variable = variable
 
     def name(self) -> str:
-        """Return the class name."""
-        return "AccumulateGrad"
+        """Return the class name, with PyTorch's namespaces."""
+        return "torch::autograd::AccumulateGrad"
 
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook` with a tuple of the gradient that is about to be accumulated; a tuple that it returns replaces it."""
@@ -735,6 +735,21 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: tuple[int, ...]) -> Size:  # type: ignore[override]  # of integers alone
+        return Size(super().__add__(tuple(other)))
+
+    def __radd__(self, other: tuple[int, ...]) -> Size:
+        return Size((*other, *self))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(super().__mul__(times))
+
+    __rmul__ = __mul__
 
     def numel(self) -> int:
         """Return the number of elements."""

@@ -30,7 +30,9 @@ NOT_COVERED: dict[str, str] = {
     "jit": "it runs as it is written",
     "library": "write an autograd.Function",
     "sparse": "its tensors are dense",
-    "utils": "it has no data loaders and no checkpoints; NumPy and hooks of saved tensors do the same",
+    **dict.fromkeys(
+        (f"utils.{n}" for n in "data tensorboard dlpack cpp_extension".split()), "it has checkpoints alone"
+    ),
     "save": "use pickle, or numpy.save of x.numpy()",
     "load": "use pickle, or numpy.load and from_numpy",
     **dict.fromkeys(

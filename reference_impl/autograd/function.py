@@ -16,7 +16,8 @@
 >>> x.grad
 tensor([ 3., 12.])
 
-The context that both functions are handed is the node itself. Its outputs, one or several, are `tensor.Output` nodes.
+The node of an application holds the context that both functions are handed. Its outputs, one or several, are `tensor.Output`
+nodes.
 """
 
 from __future__ import annotations
@@ -69,47 +70,33 @@ class _Kept:
         self.version = x.storage.version
 
 
-class FunctionCtx(JointNode):
-    """The node of one application of a custom function, and the `ctx` of its forward and backward.
+class FunctionCtx:
+    """The `ctx` of one application of a custom function. Attributes that a user sets stay, whatever their names.
 
-    Attributes that a user sets stay; tensors belong into `save_for_backward`, which notices when they are overwritten.
+    Tensors belong into `save_for_backward`, which notices when they are overwritten. What PyTorch's context has of its node
+    (`name`, `next_functions`, hooks) is asked of the node, which holds the context and is not held by it.
 
     Attributes:
         needs_input_grad: for each argument of forward, whether it is a tensor that requires grad.
     """
 
-    function: ClassVar[type[Function]]
-
-    def __init__(self, args: Sequence[Any], record: bool) -> None:
-        tensors = [a for a in args if isinstance(a, Tensor)]
+    def __init__(self, node: FunctionNode, args: Sequence[Any]) -> None:
         self.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
-        edges = tuple(target_of(t) if record and t.requires_grad else None for t in tensors)
-        super().__init__(_FUNCTION, edges, None, (), None, False)
-        self._arguments = tuple((a.array.shape, a.array.dtype) if isinstance(a, Tensor) else None for a in args)
-        self._places: dict[int, weakref.ref[Output]] = {}
-        self._like: Like = ()  # of each output; None for what is no tensor
+        self._made_by = weakref.ref(node)
         self._to_save: tuple[Any, ...] = ()
         self._kept: tuple[_Kept | None, ...] | None = ()
         self._dirty: tuple[Any, ...] = ()
         self._constants: tuple[Any, ...] = ()
         self._materialize = True
         self._materialize_non_diff_grads = True  # PyTorch's name, which users set
-        self._not_differentiable: tuple[int, ...] = ()
 
-    def name(self) -> str:
-        """Return the name of the function with "Backward" behind it."""
-        return type(self).__name__
-
-    def __call__(self, *cotangents: Any) -> Any:
-        """Refuse, as PyTorch does: only the nodes of its own ops can be called.
-
-        Raises:
-            TypeError: always.
-        """
-        raise TypeError(f"'{self.name()}' object is not callable")
+    def __getattr__(self, name: str) -> Any:
+        if name in _ASKED_OF_THE_NODE and (node := self._made_by()) is not None:
+            return getattr(node, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __repr__(self) -> str:
-        return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
+        return f"<torch.autograd.function.{type(self).__name__} object at {id(self):#x}>"
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs, outputs or other tensors for backward, where `saved_tensors` gives them back."""
@@ -145,10 +132,11 @@ class FunctionCtx(JointNode):
         return tuple(None if k is None else self._restored(k) for k in self._kept)
 
     def _restored(self, kept: _Kept) -> Tensor:
+        node = self._made_by()
         if kept.packed is not None:
             array = kept.packed.array()
         elif kept.storage.version != kept.version:
-            made_by = self if kept.tensor is None else kept.tensor.grad_fn
+            made_by = node if kept.tensor is None else kept.tensor.grad_fn
             raise overwritten(kept.shared, made_by, kept.storage, kept.version)
         else:
             array = kept.shared
@@ -158,7 +146,47 @@ class FunctionCtx(JointNode):
             return kept.index if mode.enabled else Tensor(array)
         if not isinstance(kept.index, int):
             return Tensor(array, kept.index)
-        return Tensor(array, self.place(kept.index))
+        return Tensor(array, None if node is None else node.place(kept.index))
+
+
+_ASKED_OF_THE_NODE = frozenset(("name", "next_functions", "register_hook", "register_prehook"))
+
+
+class FunctionNode(JointNode):
+    """The node of one application of a custom function."""
+
+    function: ClassVar[type[Function]]
+
+    def __init__(self, args: Sequence[Any], record: bool) -> None:
+        tensors = [a for a in args if isinstance(a, Tensor)]
+        edges = tuple(target_of(t) if record and t.requires_grad else None for t in tensors)
+        super().__init__(_FUNCTION, edges, None, (), None, False)
+        self.ctx = self.function._ctx(self, args)
+        self._arguments = tuple((a.array.shape, a.array.dtype) if isinstance(a, Tensor) else None for a in args)
+        self._places: dict[int, weakref.ref[Output]] = {}
+        self._like: Like = ()  # of each output; None for what is no tensor
+        self._not_differentiable: tuple[int, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        """What the user, or forward, put into the context: in PyTorch it is the node itself."""
+        if name == "ctx":
+            raise AttributeError(name)
+        return getattr(self.ctx, name)
+
+    def name(self) -> str:
+        """Return the name of the function with "Backward" behind it."""
+        return type(self).__name__
+
+    def __call__(self, *cotangents: Any) -> Any:
+        """Refuse, as PyTorch does: only the nodes of its own ops can be called.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"'{self.name()}' object is not callable")
+
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
 
     def place(self, index: int) -> Output:
         """Return the place of an output: the tensor's own, if it is still there, so that its hooks see what comes this way.
@@ -172,7 +200,7 @@ class FunctionCtx(JointNode):
 
     def free(self) -> None:
         """Drop the saved tensors; attributes stay."""
-        self._kept = None
+        self.ctx._kept = None
 
     def pull_back(self, ct: Any, create_graph: bool) -> Sequence[Any]:
         """Run the user's backward and return one cotangent a tensor argument, of its shape and dtype.
@@ -182,7 +210,7 @@ class FunctionCtx(JointNode):
                 no tensor, or a gradient whose shape does not sum to the argument's.
         """
         cts = [self._incoming(None if ct is None else ct.arrived.get(k), k) for k in range(len(self._like))]
-        given = self.function._backward()(self, *cts)
+        given = self.function._backward()(self.ctx, *cts)
         given = given if isinstance(given, tuple) else (given,)
         expected = len(self._arguments)
         if len(given) < expected or any(g is not None for g in given[expected:]):
@@ -202,9 +230,9 @@ class FunctionCtx(JointNode):
 
     def _incoming(self, ct: Any, index: int) -> Tensor | None:
         like = self._like[index]
-        if like is None or (ct is None and not self._materialize):
+        if like is None or (ct is None and not self.ctx._materialize):
             return None
-        if index in self._not_differentiable and not self._materialize_non_diff_grads:
+        if index in self._not_differentiable and not self.ctx._materialize_non_diff_grads:
             return None
         if ct is None:
             return Tensor(np.zeros(*like))
@@ -224,19 +252,20 @@ class FunctionCtx(JointNode):
 
     def _finish(self, args: Sequence[Any], outputs: Sequence[Any], *, record: bool) -> list[Any]:
         """Attach the outputs to this node, and save what forward asked for."""
-        for kind, marked in (("mark_dirty", self._dirty), ("mark_non_differentiable", self._constants)):
+        ctx = self.ctx
+        for kind, marked in (("mark_dirty", ctx._dirty), ("mark_non_differentiable", ctx._constants)):
             for i, t in enumerate(marked):
                 if not isinstance(t, Tensor):
                     raise RuntimeError(
                         f"{kind} can only accept variables, but argument {i} is of type {type(t).__name__}"
                     )
-        if record and len(outputs) > 1 and any(t._is_view() for t in self._dirty):
+        if record and len(outputs) > 1 and any(t._is_view() for t in ctx._dirty):
             raise RuntimeError(
                 "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return "
                 "more than one Tensor. This is not supported by the current autograd engine. You should either make sure the "
                 "input is not a view (using .clone() for example) or make your Function only return one Tensor."
             )
-        for t in self._dirty:
+        for t in ctx._dirty:
             t.storage.version += 1
             if not _among(t, args):
                 warnings.warn(
@@ -254,19 +283,19 @@ class FunctionCtx(JointNode):
         wrapped = [
             self._wrapped(k, y, args, record=record) if isinstance(y, Tensor) else y for k, y in enumerate(outputs)
         ]
-        self._not_differentiable = tuple(k for k, y in enumerate(outputs) if _among(y, self._constants))
+        self._not_differentiable = tuple(k for k, y in enumerate(outputs) if _among(y, ctx._constants))
         # The hooks of the first output run first: in falling order of numbers.
         places = [place for k in self._places if (place := self._places[k]()) is not None]
         for place, number in zip(places, sorted([place.number for place in places], reverse=True), strict=True):
             place.number = number
         if record:
-            self._kept = tuple(self._keep(i, t, args, outputs) for i, t in enumerate(self._to_save))
-        self._to_save = self._dirty = self._constants = ()
+            ctx._kept = tuple(self._keep(i, t, outputs) for i, t in enumerate(ctx._to_save))
+        ctx._to_save = ctx._dirty = ctx._constants = ()
         return wrapped
 
     def _wrapped(self, index: int, y: Tensor, args: Sequence[Any], *, record: bool) -> Tensor:
-        is_input, modified = _among(y, args), _among(y, self._dirty)
-        if not record or _among(y, self._constants) or y.array.dtype.kind != "f":
+        is_input, modified = _among(y, args), _among(y, self.ctx._dirty)
+        if not record or _among(y, self.ctx._constants) or y.array.dtype.kind != "f":
             if is_input and y.requires_grad:
                 return y.detach()  # which keeps the flag of the argument
             if is_input and not modified:
@@ -290,7 +319,7 @@ class FunctionCtx(JointNode):
         y._requires_grad = True
         return y
 
-    def _keep(self, i: int, t: Any, args: Sequence[Any], outputs: Sequence[Any]) -> _Kept | None:
+    def _keep(self, i: int, t: Any, outputs: Sequence[Any]) -> _Kept | None:
         if t is None:
             return None
         if not isinstance(t, Tensor):
@@ -331,10 +360,13 @@ class Function:
     """Taken for PyTorch's sake: there is no `vmap` here that would ask."""
 
     _ctx: ClassVar[type[FunctionCtx]]
+    _node: ClassVar[type[FunctionNode]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._ctx = type(f"{cls.__name__}Backward", (FunctionCtx,), {"function": cls})
+        name = f"{cls.__name__}Backward"
+        cls._ctx = type(name, (FunctionCtx,), {})
+        cls._node = type(name, (FunctionNode,), {"function": cls})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         warnings.warn(
@@ -408,14 +440,14 @@ class Function:
                 bound.apply_defaults()
             args = bound.args if split else bound.args[1:]
         record = mode.enabled and any(isinstance(a, Tensor) and a.requires_grad for a in args)
-        ctx = cls._ctx(args, record)
+        node = cls._node(args, record)
         if record:
-            watched(ctx)
+            watched(node)
         with no_grad():
-            result = cls.forward(*args) if split else cls.forward(ctx, *args)
+            result = cls.forward(*args) if split else cls.forward(node.ctx, *args)
             if split:
-                cls.setup_context(ctx, args, result)
-        outputs = ctx._finish(args, result if isinstance(result, tuple) else (result,), record=record)
+                cls.setup_context(node.ctx, args, result)
+        outputs = node._finish(args, result if isinstance(result, tuple) else (result,), record=record)
         return tuple(outputs) if isinstance(result, tuple) else outputs[0]
 
 

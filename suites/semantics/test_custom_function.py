@@ -530,3 +530,55 @@ def test_a_backward_within_backward_leaves_the_outer_one_alone(torch_like: Any) 
     (doubling(torch_like, backward).apply(x * 3) * x).sum().backward()
     assert_equal(x.grad, [12.0 + 6.0, 18.0 + 6.0])
     assert seen == [False]
+
+
+NAMES = "function edges saved values versions shapes frees number primitive free place ctx index of kept like args".split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_context_keeps_attributes_of_whatever_name(torch_like: Any, name: str) -> None:
+    """None of them is a name that the node needs for itself."""
+    kept: Any = ((2, 3), "what the user put there")
+
+    class Triple(torch_like.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            setattr(ctx, name, kept)
+            ctx.save_for_backward(x)
+            return x * 3
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            assert getattr(ctx, name) is kept
+            (x,) = ctx.saved_tensors
+            assert x.shape == ct.shape
+            return ct * 3
+
+    x = torch_like.ones(2, requires_grad=True)
+    y = Triple.apply(x)
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [18.0, 18.0]
+
+
+def test_what_was_put_into_the_context_shows_at_the_node(torch_like: Any) -> None:
+    class Named(torch_like.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.colour = "red"
+            ctx.save_for_backward(x)
+            return x * 3
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            assert ctx.name() == "NamedBackward"
+            assert ctx.next_functions[0][0].variable is x
+            return ct * 3
+
+    x = torch_like.ones(2, requires_grad=True)
+    y = Named.apply(x)
+    assert y.grad_fn.colour == "red"
+    assert y.grad_fn.saved_tensors[0] is x
+    assert y.grad_fn.needs_input_grad == (True,)
+    with pytest.raises(AttributeError, match="'NamedBackward' object has no attribute 'taste'"):
+        print(y.grad_fn.taste)
+    y.sum().backward()
