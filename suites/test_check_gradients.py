@@ -337,7 +337,7 @@ def test_digits_of_a_second_derivative_that_a_first_one_hides() -> None:
     report = check_gradients(Softplus.apply, torch.tensor([40.0, 0.5], dtype=torch.float64))
     assert report["vjp"].verdict == report["digits"].verdict == "right"
     assert report["second order"].verdict == "digits lost"
-    assert "is 0.0, true " in report["second order"].text
+    assert "0.0, true " in report["second order"].text
     few = check_gradients(Softplus.apply, torch.tensor([4.0, 0.5], dtype=torch.float64))
     assert few["second order"].verdict == few.verdict == "right"
     line = check_gradients(lambda x: 3 * x, torch.tensor([4.0, 0.5], dtype=torch.float64))

@@ -532,7 +532,9 @@ def test_a_backward_within_backward_leaves_the_outer_one_alone(torch_like: Any) 
     assert seen == [False]
 
 
-NAMES = "function edges saved values versions shapes frees number primitive free place ctx index of kept like args".split()
+NAMES = (
+    "function edges saved values versions shapes frees number primitive free place ctx index of kept like args".split()
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
