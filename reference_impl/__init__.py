@@ -32,10 +32,12 @@ from reference_impl.dtypes import (
     uint8,
 )
 from reference_impl.assembled import *
+from reference_impl.copies import *
 from reference_impl.devices import contiguous_format, cuda, device, preserve_format, strided
 from reference_impl.factories import *
 from reference_impl.functions import *
 from reference_impl.integers import *
+from reference_impl.limits import finfo, iinfo
 from reference_impl.matrices import (
     cholesky,
     cholesky_inverse,
@@ -62,6 +64,7 @@ from reference_impl.products import (
     einsum,
     inner,
     kron,
+    pdist,
     tensordot,
     vdot,
 )
@@ -74,9 +77,11 @@ from reference_impl.tensor import Size, Tensor
 from reference_impl import func, nn, special
 from reference_impl.nn.functional import (
     adaptive_avg_pool1d,
+    adaptive_max_pool1d,
     avg_pool1d,
     bilinear,
     celu_,
+    channel_shuffle,
     conv1d,
     conv2d,
     conv_transpose1d,

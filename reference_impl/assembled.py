@@ -11,6 +11,7 @@ tensor([[0., 0.],
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from reference_impl import functions as F
 from reference_impl.checks import axis_of
-from reference_impl.dtypes import scalar_type
+from reference_impl.dtypes import get_default_dtype, scalar_type
 from reference_impl.modes import enable_grad
 from reference_impl.primitives import PRIMITIVES, apply
 from reference_impl.tensor import Tensor
@@ -30,9 +31,14 @@ __all__ = [
     "cumulative_trapezoid",
     "diagonal_scatter",
     "diff",
+    "fill",
     "ger",
+    "gradient",
+    "mvlgamma",
     "narrow_copy",
     "nextafter",
+    "real",
+    "renorm",
     "select_scatter",
     "slice_scatter",
     "sum_to_size",
@@ -315,3 +321,135 @@ def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0,
         RuntimeError: `src` has not the shape of the diagonal.
     """
     return _replaced(input, src, lambda x: F.diagonal(x, offset, dim1, dim2))
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor of the input's shape and type with one value everywhere, a number or a tensor of no dimensions.
+
+    Raises:
+        RuntimeError: the value has dimensions.
+    """
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    out: Tensor = F.clone(input).fill_(value)
+    return out
+
+
+def real(input: Tensor) -> Tensor:
+    """The tensor itself: there are no complex numbers."""
+    return input
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The input with every slice along `dim` whose p-norm exceeds `maxnorm` scaled down to it.
+
+    Raises:
+        RuntimeError: the input has less than two dimensions, p is not positive, or `maxnorm` is negative.
+    """
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    axis = axis_of(dim, input.ndim)
+    norms = F.vector_norm(input, p, [k for k in range(input.ndim) if k != axis], keepdim=True)
+    out: Tensor = F.mul(input, F.where(F.gt(norms, maxnorm), F.div(float(maxnorm), F.add(norms, 1e-7)), 1.0))
+    return out
+
+
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """The logarithm of the gamma function of p dimensions, p (p - 1) / 4 log(pi) + sum over i < p of lgamma(x - i / 2).
+
+    Raises:
+        RuntimeError: p is below 1.
+    """
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    x = input if input.array.dtype.kind == "f" else input.to(get_default_dtype())
+    total = F.lgamma(x)
+    for k in range(1, p):
+        total = F.add(total, F.lgamma(F.sub(x, 0.5 * k)))
+    out: Tensor = F.add(total, p * (p - 1) / 4 * math.log(math.pi))
+    return out
+
+
+def gradient(input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> tuple[Tensor, ...]:
+    """Estimates of the derivatives of a function of which the samples are given, by differences of the second order.
+
+    Args:
+        input: the samples, on a grid.
+        spacing: the distance of neighbours, one for all dimensions or one for each; or the coordinates along each.
+        dim: along which dimensions; all by default.
+        edge_order: 1 or 2, the order of the differences at the edges.
+
+    Returns:
+        One tensor a dimension.
+
+    Raises:
+        RuntimeError: too few samples, or something about the spacing or the order does not fit.
+    """
+    axes = [
+        axis_of(d, input.ndim) for d in ((dim,) if isinstance(dim, int) else range(input.ndim) if dim is None else dim)
+    ]
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    for axis in axes:
+        if axes.count(axis) > 1:
+            raise RuntimeError(f"dim {axis} appears multiple times in the list of dims")
+    spacing = 1 if spacing is None else spacing
+    many = isinstance(spacing, list | tuple)
+    steps = list(spacing) if many else [spacing] * len(axes)
+    if len(steps) != len(axes):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the same "
+            f"length, but got a spacing argument of length {len(steps)} and a dim argument of length {len(axes)}."
+        )
+    if any(input.shape[axis] < edge_order + 1 for axis in axes):
+        raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    return tuple(_slopes(input, axis, step, edge_order) for axis, step in zip(axes, steps, strict=True))
+
+
+def _slopes(x: Tensor, axis: int, step: Any, edge_order: int) -> Tensor:
+    """The weights of three neighbours are those of the parabola through them: N. J. Higham, section 1.18, or any textbook."""
+    n = x.shape[axis]
+
+    def at(start: int, length: int) -> Tensor:
+        return F.narrow(x, axis, start, length)
+
+    if isinstance(step, Tensor):
+        if tuple(step.shape) != (n,):
+            raise RuntimeError(f"torch.gradient expected coordinates of shape [{n}], got {list(step.shape)}")
+        gaps = np.diff(step.array.astype(x.array.dtype))
+    else:
+        gaps = np.full(n - 1, step, x.array.dtype)
+    before, after = gaps[:-1], gaps[1:]
+
+    def weighted(start: int, length: int, weights: tuple[Any, Any, Any]) -> Tensor:
+        shape = [-1 if k == axis else 1 for k in range(x.ndim)]
+        parts = [F.mul(at(start + k, length), Tensor(np.asarray(w).reshape(shape))) for k, w in enumerate(weights)]
+        out: Tensor = F.add(F.add(parts[0], parts[1]), parts[2])
+        return out
+
+    pieces: list[Tensor] = []
+    if isinstance(step, Tensor):
+        weights = (
+            -after / (before * (before + after)),
+            (after - before) / (before * after),
+            before / (after * (before + after)),
+        )
+        inner = weighted(0, n - 2, weights) if n > 2 else None
+    else:
+        inner = F.div(F.sub(at(2, n - 2), at(0, n - 2)), 2.0 * step) if n > 2 else None
+    if edge_order == 1:
+        first, last = (
+            F.div(F.sub(at(1, 1), at(0, 1)), gaps[:1].item()),
+            F.div(F.sub(at(n - 1, 1), at(n - 2, 1)), gaps[-1:].item()),
+        )
+    else:
+        a, b = before[:1], after[:1]
+        first = weighted(0, 1, (-(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))))
+        a, b = before[-1:], after[-1:]
+        last = weighted(n - 3, 1, (b / (a * (a + b)), -(a + b) / (a * b), (2 * b + a) / (b * (a + b))))
+    pieces = [first, *([] if inner is None else [inner]), last]
+    return F.cat(pieces, axis)

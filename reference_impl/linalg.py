@@ -9,6 +9,7 @@ tensor([1., 2.])
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ __all__ = [
     "cholesky",
     "cross",
     "det",
+    "diagonal",
     "inv",
     "matmul",
     "matrix_norm",
@@ -39,6 +41,8 @@ __all__ = [
     "slogdet",
     "solve",
     "solve_triangular",
+    "tensorinv",
+    "tensorsolve",
     "vander",
     "vecdot",
     "vector_norm",
@@ -48,6 +52,53 @@ __all__ = [
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product of vectors of three elements along `dim`."""
     return products.cross(input, other, dim)
+
+
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The diagonals of a batch of matrices, as a view."""
+    return functions.diagonal(A, offset, dim1, dim2)
+
+
+def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tensor:
+    """The X with tensordot(A, X, X.ndim) = B.
+
+    Args:
+        dims: dimensions of A that are moved to its end first.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+        LinAlgError: A is singular.
+    """
+    rank = A.array.ndim
+    if dims is not None:
+        last = [d % rank for d in dims]
+        A = functions.permute(A, [*(d for d in range(rank) if d not in last), *last])
+    shape = tuple(A.array.shape[B.array.ndim :])
+    if math.prod(shape) != B.array.size or math.prod(A.array.shape) != B.array.size**2:
+        raise RuntimeError(
+            f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but "
+            f"got {math.prod(shape)} != {math.prod(A.array.shape[: B.array.ndim])}"
+        )
+    x = solve(functions.reshape(A, (B.array.size, -1)), functions.reshape(B, (-1,)))
+    return functions.reshape(x, shape)
+
+
+def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
+    """The inverse of tensordot with A over its last A.ndim - ind dimensions.
+
+    Raises:
+        RuntimeError: `ind` is not positive, or the sizes before and after it differ.
+        LinAlgError: A is singular.
+    """
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    before, after = A.array.shape[:ind], A.array.shape[ind:]
+    if math.prod(before) != math.prod(after):
+        raise RuntimeError(
+            f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
+            f"{math.prod(after)} != {math.prod(before)}"
+        )
+    return functions.reshape(inv(functions.reshape(A, (math.prod(before), -1))), (*after, *before))
 
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:

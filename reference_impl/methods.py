@@ -73,7 +73,8 @@ MATRICES = (
 )
 
 ASSEMBLED = (
-    "corrcoef cov diagonal_scatter diff ger narrow_copy nextafter select_scatter slice_scatter sum_to_size".split()
+    *"corrcoef cov diagonal_scatter diff ger mvlgamma narrow_copy nextafter renorm".split(),
+    *"select_scatter slice_scatter sum_to_size".split(),
 )
 INTEGERS = (
     *"bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd".split(),

@@ -150,3 +150,22 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return not_a_view(
         reshape(permute(apart, (*range(k), k, k + 2, k + 4, k + 1, k + 3)), (*batch, c * r * r, h // r, w // r))
     )
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channels in so many groups, taken in turn from each.
+
+    Raises:
+        RuntimeError: fewer than three dimensions, or channels that do not divide.
+    """
+    if input.array.ndim < 3:
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.array.shape)}"
+        )
+    if groups <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+    n, c, *space = input.array.shape
+    if c % groups:
+        raise RuntimeError(f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.")
+    apart = reshape(input, (n, groups, c // groups, *space))
+    return not_a_view(reshape(permute(apart, (0, 2, 1, *range(3, apart.array.ndim))), (n, c, *space)))

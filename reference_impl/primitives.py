@@ -527,6 +527,8 @@ def half_precision(p: Primitive, *arrays: Any, **params: Any) -> Any:
     first, except by which one multiplies or divides.
     """
     kept = p.name in ("mul", "div")
+    if p.kind == CONTRACTION and len({a.dtype for a in arrays}) > 1:
+        return p.body(*arrays, **params)  # which refuses them
     wide = [
         a.astype(_F4)
         if getattr(a, "dtype", None) is _F2

@@ -37,6 +37,7 @@ __all__ = [
     "inner",
     "kron",
     "multi_dot",
+    "pdist",
     "tensordot",
     "vdot",
     "vecdot",
@@ -233,6 +234,21 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = _COMPUTE_M
             f"X1 and X2 must have the same number of columns. X1: {x1.array.shape[-1]} X2: {x2.array.shape[-1]}"
         )
     apart = sub(movement.unsqueeze(x1, dim=-2), movement.unsqueeze(x2, dim=-3))
+    return _as_tensor(reductions.vector_norm(apart, ord=float(p), dim=-1, keepdim=False))
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm distances of the rows of a matrix to the rows behind them, as one vector. At distance 0 the gradient is 0.
+
+    Raises:
+        RuntimeError: the input is no matrix, or p is negative.
+    """
+    if input.array.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.array.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = np.triu_indices(input.array.shape[0], 1)
+    apart = sub(indexing.index_select(input, dim=0, index=first), indexing.index_select(input, dim=0, index=second))
     return _as_tensor(reductions.vector_norm(apart, ord=float(p), dim=-1, keepdim=False))
 
 

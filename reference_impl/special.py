@@ -7,6 +7,7 @@ tensor([0., 0.])
 
 from __future__ import annotations
 
+from reference_impl.assembled import mvlgamma as multigammaln
 from reference_impl.functions import (
     digamma,
     erf,
@@ -50,6 +51,7 @@ __all__ = [
     "log_softmax",
     "logit",
     "logsumexp",
+    "multigammaln",
     "ndtr",
     "polygamma",
     "psi",

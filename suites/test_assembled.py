@@ -54,6 +54,64 @@ CALLS: dict[str, tuple[Call, list[Any]]] = {
     "slice_scatter of a view": (lambda m, x, y: m.slice_scatter(x.t(), y, 0, 0, 1), [(2, 3), (1, 2)]),
     "diagonal_scatter": (lambda m, x, y: m.diagonal_scatter(x, y, 1), [(3, 3), (2,)]),
     "select_scatter of another shape": (lambda m, x, y: m.select_scatter(x, y, 1, 0), [(2, 3), (3,)]),
+    "gradient": (lambda m, x: m.gradient(x)[0] + m.gradient(x, edge_order=2)[1], [(4, 5)]),
+    "gradient of a step": (lambda m, x: m.gradient(x, spacing=0.5, dim=0)[0], [(2, 3)]),
+    "gradient of too few": (lambda m, x: m.gradient(x, edge_order=2)[0], [(2, 3)]),
+    "renorm of a vector": (lambda m, x: m.renorm(x, 2, 0, 1.0), [(3,)]),
+    "fill": (lambda m, x, v: m.fill(x, v) * x, [(2, 3), ()]),
+    "fill with a vector": (lambda m, x, v: m.fill(x, v), [(2, 3), (2,)]),
+    "real": (lambda m, x: m.real(x) * 2, [(2,)]),
+    "copies": (
+        lambda m, x: (
+            m.permute_copy(x, (1, 0)).mul_(2) + m.t_copy(x) + m.transpose_copy(x, 0, 1) + m.view_copy(x, (2, 3)).T
+        ),
+        [(2, 3)],
+    ),
+    "copies of parts": (
+        lambda m, x: m.split_copy(x, 2, 1)[0].mul_(3) + m.unbind_copy(x, 0)[1][:2] + m.select_copy(x, 0, 1)[:2],
+        [(2, 3)],
+    ),
+    "pdist of a vector": (lambda m, x: m.pdist(x), [(4,)]),
+    "unfold": (
+        lambda m, x: m.nn.functional.unfold(x, (2, 3), dilation=2, padding=(1, 2), stride=(1, 2)),
+        [(2, 2, 5, 6)],
+    ),
+    "unfold of one image": (lambda m, x: m.nn.functional.unfold(x, 2), [(2, 3, 3)]),
+    "unfold of too little": (lambda m, x: m.nn.functional.unfold(x, 4), [(1, 1, 3, 3)]),
+    "fold": (
+        lambda m, x: m.nn.functional.fold(x, (4, 5), (2, 3), dilation=1, padding=1, stride=(2, 1)),
+        [(2, 12, 15)],
+    ),
+    "fold of one image": (lambda m, x: m.nn.functional.fold(x, 3, 2), [(8, 4)]),
+    "fold of another number of columns": (lambda m, x: m.nn.functional.fold(x, 3, 2), [(1, 4, 5)]),
+    "adaptive_max_pool1d": (lambda m, x: m.nn.functional.adaptive_max_pool1d(x, 3), [(2, 2, 7)]),
+    "adaptive_max_pool1d of ties": (
+        lambda m, x: m.nn.functional.adaptive_max_pool1d(x, 3),
+        [np.array([[[1.0, 1.0, 1.0, 0.0, 0.0, 2.0, 2.0]]])],
+    ),
+    "adaptive_max_pool2d": (
+        lambda m, x: m.nn.functional.adaptive_max_pool2d(x, (2, None), return_indices=True)[0],
+        [(2, 5, 3)],
+    ),
+    "lp_pool1d": (lambda m, x: m.nn.functional.lp_pool1d(x.abs() + 1, 1, 2, 1), [(1, 2, 5)]),
+    "lp_pool2d": (lambda m, x: m.nn.functional.lp_pool2d(x, 1, (2, 1), ceil_mode=True), [(1, 2, 5, 6)]),
+    "channel_shuffle": (lambda m, x: m.channel_shuffle(x, 2), [(2, 4, 3)]),
+    "channel_shuffle of an odd number": (lambda m, x: m.nn.functional.channel_shuffle(x, 2), [(2, 3, 3)]),
+    "linalg.diagonal": (lambda m, x: m.linalg.diagonal(x, offset=1), [(2, 3, 4)]),
+    "triplet_margin_with_distance_loss": (
+        lambda m, a, p, n: m.nn.functional.triplet_margin_with_distance_loss(
+            a, p, n, distance_function=lambda x, y: (x - y).abs().sum(-1), swap=True
+        ),
+        [(3, 2), (3, 2), (3, 2)],
+    ),
+    "multi_margin_loss": (
+        lambda m, x, t, w: m.nn.functional.multi_margin_loss(x, t, p=2, weight=w.detach(), reduction="none"),
+        [(3, 4), np.array([0, 3, 1]), (4,)],
+    ),
+    "multilabel_margin_loss": (
+        lambda m, x, t: m.nn.functional.multilabel_margin_loss(x, t),
+        [(2, 4), np.array([[3, 0, -1, 1], [-1, 0, 1, 2]])],
+    ),
     "conv1d by its other name": (lambda m, x, w: m.conv1d(x, w), [(1, 2, 5), (3, 2, 2)]),
     "relu_": (lambda m, x: m.nn.functional.relu_(x * 1), [(2, 3)]),
     "leaky_relu_": (lambda m, x: m.nn.functional.leaky_relu_(x * 1, 0.5), [(2, 3)]),
@@ -150,3 +208,67 @@ def test_kinds_of_numbers_are_told() -> None:
     assert m.is_nonzero(x)
     with pytest.raises(RuntimeError, match="more than one"):
         m.is_nonzero(m.ones(2))
+
+
+def test_limits_of_types_are_pytorchs() -> None:
+    import torch
+
+    import reference_impl
+
+    for name in ("float64", "float32", "float16"):
+        ours, theirs = (m.finfo(getattr(m, name)) for m in (reference_impl, torch))
+        for field in "bits eps max min tiny smallest_normal resolution dtype".split():
+            assert getattr(ours, field) == getattr(theirs, field), (name, field)
+        assert repr(ours) == repr(theirs)
+    for name in ("int64", "int32", "int16", "int8", "uint8"):
+        ours, theirs = (m.iinfo(getattr(m, name)) for m in (reference_impl, torch))
+        assert (ours.bits, ours.max, ours.min, ours.dtype) == (theirs.bits, theirs.max, theirs.min, theirs.dtype)
+        assert repr(ours) == repr(theirs)
+    assert reference_impl.finfo().dtype == torch.finfo().dtype == "float32"
+    for m in (reference_impl, torch):
+        with pytest.raises(TypeError, match="requires a floating point input type"):
+            m.finfo(m.int64)
+        with pytest.raises(TypeError, match="requires an integer input type"):
+            m.iinfo(m.float32)
+
+
+def test_noise_keeps_what_it_promises() -> None:
+    """The share that falls out, mean and variance, whole channels, and the hard sample's soft gradient."""
+    import reference_impl as torch
+
+    F = torch.nn.functional
+    torch.manual_seed(0)
+    x = torch.randn(200, 50)
+    y = F.alpha_dropout(x, 0.3, training=True)
+    assert abs(y.mean().item()) < 0.05
+    assert abs(y.std().item() - 1) < 0.05
+    for dropped, ones in (
+        (F.dropout2d(torch.ones(8, 6, 3, 4), 0.5), (8, 6)),
+        (F.dropout1d(torch.ones(8, 5), 0.5), (8,)),
+        (F.dropout3d(torch.ones(8, 6, 2, 2, 2), 0.5), (8, 6)),
+    ):
+        flat = dropped.reshape(*ones, -1)
+        assert ((flat == 0).all(-1) | (flat == 2).all(-1)).all()
+        assert (flat == 0).any() and (flat == 2).any()
+    logits = torch.zeros(400, 3, requires_grad=True)
+    with torch.no_grad():
+        logits[:, 1] = 1.0
+    hard = F.gumbel_softmax(logits, hard=True)
+    assert (hard.sum(-1) - 1).abs().max().item() < 1e-6
+    assert abs(hard[:, 1].mean().item() - np.exp(1) / (np.exp(1) + 2)) < 0.08
+    (hard * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert logits.grad is not None and (logits.grad != 0).any()
+    assert F.gumbel_softmax(logits, tau=0.5).requires_grad
+    for function in (F.dropout, F.alpha_dropout, F.dropout1d, F.feature_alpha_dropout):
+        with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1, but got 2"):
+            function(x, 2)
+
+
+def test_a_dot_product_refuses_two_types_where_one_is_half() -> None:
+    import torch
+
+    import reference_impl
+
+    for m in (reference_impl, torch):
+        with pytest.raises(RuntimeError, match="expected both vectors to have same dtype"):
+            m.dot(m.ones(3), m.ones(3, dtype=m.float16))

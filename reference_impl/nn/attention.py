@@ -1,4 +1,4 @@
-"""Attention, and dropout."""
+"""Attention."""
 
 from __future__ import annotations
 
@@ -8,26 +8,10 @@ from typing import Any
 import numpy as np
 
 from reference_impl import functions as F
-from reference_impl import random
+from reference_impl.nn.noise import dropout
 from reference_impl.tensor import Tensor
 
-__all__ = ["dropout", "scaled_dot_product_attention"]
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training each element becomes 0 with probability p and is divided by 1 - p otherwise; else the input itself.
-
-    Raises:
-        ValueError: p is no probability.
-    """
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not training or p == 0:
-        return input
-    kept = random.rand(*input.shape).array >= p
-    scale = Tensor((kept / (1 - p) if p < 1 else np.zeros(input.array.shape)).astype(input.array.dtype))
-    out: Tensor = input.mul_(scale) if inplace else F.mul(input, scale)
-    return out
+__all__ = ["scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(

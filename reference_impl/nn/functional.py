@@ -16,7 +16,8 @@ import numpy as np
 from reference_impl import functions
 from reference_impl.dtypes import DType
 from reference_impl.functions import hardshrink, prelu, sigmoid, tanh
-from reference_impl.nn.attention import dropout, scaled_dot_product_attention
+from reference_impl.nn.attention import scaled_dot_product_attention
+from reference_impl.nn.columns import fold, unfold
 from reference_impl.nn.convolution import (
     conv1d,
     conv2d,
@@ -40,6 +41,9 @@ from reference_impl.nn.losses import (
     l1_loss,
     margin_ranking_loss,
     mse_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
     nll_loss,
     normalize,
     pairwise_distance,
@@ -47,6 +51,16 @@ from reference_impl.nn.losses import (
     smooth_l1_loss,
     soft_margin_loss,
     triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from reference_impl.nn.noise import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+    gumbel_softmax,
 )
 from reference_impl.nn.normalization import (
     batch_norm,
@@ -59,19 +73,27 @@ from reference_impl.nn.normalization import (
 from reference_impl.nn.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
     interpolate,
+    lp_pool1d,
+    lp_pool2d,
     max_pool1d,
     max_pool2d,
 )
 from reference_impl.ops import activations
-from reference_impl.padding import pad, pixel_shuffle, pixel_unshuffle
+from reference_impl.padding import channel_shuffle, pad, pixel_shuffle, pixel_unshuffle
+from reference_impl.products import pdist
 from reference_impl.tensor import Tensor
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
@@ -80,6 +102,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -90,13 +113,19 @@ __all__ = [
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "elu_",
     "embedding",
+    "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -115,16 +144,22 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
@@ -152,6 +187,8 @@ __all__ = [
     "threshold",
     "threshold_",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    "unfold",
 ]
 
 

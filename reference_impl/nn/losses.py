@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl import functions as F
+from reference_impl.dtypes import scalar_type
 from reference_impl.ops import activations
 from reference_impl.tensor import Tensor
 
@@ -28,6 +29,9 @@ __all__ = [
     "l1_loss",
     "margin_ranking_loss",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "pairwise_distance",
@@ -35,6 +39,7 @@ __all__ = [
     "smooth_l1_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 
@@ -410,6 +415,15 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return F.norm(F.add(F.sub(x1, x2), eps), p, -1, keepdim)
 
 
+def _of_one_rank(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
+    ranks = [x.array.ndim for x in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
+            f"{ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
+        )
+
+
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -428,17 +442,151 @@ def triplet_margin_loss(
     """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
-    ranks = [x.array.ndim for x in (anchor, positive, negative)]
-    if len(set(ranks)) > 1:
-        raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
-            f"{ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
-        )
+    _of_one_rank(anchor, positive, negative)
     near = pairwise_distance(anchor, positive, p, eps)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = F.minimum(far, pairwise_distance(positive, negative, p, eps))
     return _reduced(F.clamp(F.sub(F.add(near, margin), far), min=0.0), reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """max(0, margin + distance(anchor, positive) - distance(anchor, negative)) of any distance.
+
+    Args:
+        distance_function: of two tensors; `pairwise_distance` by default.
+        swap: the distance of positive and negative counts where it is smaller than that of anchor and negative.
+    """
+    _reduction(reduction)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    _of_one_rank(anchor, positive, negative)
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = F.minimum(far, distance(positive, negative))
+    return _reduced(F.clamp(F.add(F.sub(near, far), margin), min=0.0), reduction)
+
+
+# -- of several classes
+
+
+def _reduction(name: str) -> None:
+    if name not in ("mean", "sum", "none"):
+        raise ValueError(f"{name} is not a valid value for reduction")
+
+
+def _rows(input: Tensor) -> Tensor:
+    """The input as a matrix, of one row if it is a vector.
+
+    Raises:
+        RuntimeError: it has other dimensions, or no classes.
+    """
+    if input.array.ndim > 2 or (input.array.ndim and not input.array.shape[-1]):
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.array.shape)}"
+        )
+    return input if input.array.ndim == 2 else F.reshape(input, (1, -1))
+
+
+def _longs(target: Tensor) -> Any:
+    if target.array.dtype != np.int64:
+        raise RuntimeError(f"expected scalar type Long but found {scalar_type(target.array.dtype)}")
+    return target.array
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
+    """The mean over the other classes of max(0, margin - x[target] + x)^p; where it is 0 the gradient is.
+
+    Args:
+        input: of shape (N, C) or (C,).
+        target: the right class of each row.
+        p: 1 or 2.
+        weight: of each class.
+
+    Raises:
+        ValueError: p is something else.
+        RuntimeError: the shapes do not fit.
+    """
+    if p not in (1, 2):
+        raise ValueError("only p == 1 and p == 2 supported")
+    _reduction(reduction)
+    if weight is not None and weight.array.ndim != 1:
+        raise ValueError("weight must be one-dimensional")
+    rows = _rows(input)
+    count, classes = rows.array.shape
+    if target.array.ndim > 1 or target.array.size != count:
+        raise RuntimeError(
+            f"target tensor should be 1-D with size equal to the batch size. Expected target size [{count}], but got "
+            f"{list(target.array.shape)}"
+        )
+    if weight is not None and weight.array.size != classes:
+        raise RuntimeError(f"inconsistent weight size, expected {classes} but got {list(weight.array.shape)}")
+    labels = _longs(target).reshape(-1)
+    own = F.gather(rows, 1, Tensor(labels[:, None]))
+    over = F.relu(F.add(F.sub(rows, own), margin))
+    powers = over if p == 1 else F.mul(over, over)
+    if weight is not None:
+        powers = F.mul(powers, F.reshape(F.index_select(weight, 0, Tensor(labels)), (-1, 1)))
+    others = np.arange(classes) != labels[:, None]
+    losses = F.div(F.sum(F.where(Tensor(others), powers, 0.0), 1), float(classes))
+    return _reduced(losses if input.array.ndim == 2 else F.reshape(losses, ()), reduction)
+
+
+def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """The sum over right and wrong classes of max(0, 1 - x[right] + x[wrong]), over the number of classes.
+
+    Args:
+        input: of shape (N, C) or (C,).
+        target: of the same shape: the right classes of each row, up to the first -1.
+
+    Raises:
+        RuntimeError: the shapes differ.
+    """
+    _reduction(reduction)
+    rows = _rows(input)
+    if input.array.shape != target.array.shape:
+        raise RuntimeError(
+            f"inconsistent target size: {list(target.array.shape)} for input of size: {list(input.array.shape)}"
+        )
+    labels = _longs(target).reshape(rows.array.shape)
+    classes = labels.shape[1]
+    listed = np.logical_and.accumulate(labels >= 0, axis=1)
+    right = np.zeros(labels.shape, bool)
+    np.put_along_axis(right, np.where(listed, labels, 0), True, 1)
+    for n in range(labels.shape[0]):  # class 0 stands for the end, too
+        right[n, 0] = bool((labels[n][listed[n]] == 0).any())
+    own = F.gather(rows, 1, Tensor(np.where(listed, labels, 0)))
+    over = F.relu(F.add(F.sub(F.unsqueeze(rows, 1), F.unsqueeze(own, 2)), 1.0))
+    counts = listed[:, :, None] & ~right[:, None, :]
+    losses = F.div(F.sum(F.where(Tensor(counts), over, 0.0), (1, 2)), float(max(classes, 1)))
+    return _reduced(losses if input.array.ndim == 2 else F.reshape(losses, ()), reduction)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """The mean over the classes, the last dimension, of the cross entropy of each label with its logit."""
+    right, wrong = activations.logsigmoid(input), activations.logsigmoid(F.neg(input))
+    losses = F.neg(F.add(F.mul(target, right), F.mul(F.rsub(target, 1), wrong)))
+    return _reduced(F.mean(_weighted(losses, weight), -1), reduction)
 
 
 # -- directions

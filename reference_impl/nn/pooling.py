@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from reference_impl import functions as F
 from reference_impl.nn.convolution import sizes_of
 from reference_impl.ops.contraction import matmul
 from reference_impl.ops.convolution import convolution
@@ -21,9 +22,13 @@ from reference_impl.tensor import Tensor
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
     "avg_pool1d",
     "avg_pool2d",
     "interpolate",
+    "lp_pool1d",
+    "lp_pool2d",
     "max_pool1d",
     "max_pool2d",
 ]
@@ -236,7 +241,8 @@ def _parts(space: Sizes, places: Sizes) -> tuple[Any, Any]:
     return member, member.sum(axis=0).reshape(places)
 
 
-def _adaptive(name: str, rank: int, input: Tensor, output_size: Any) -> Tensor:
+def _adaptive_places(name: str, rank: int, input: Tensor, output_size: Any) -> tuple[Sizes, Sizes, Sizes]:
+    """The leading dimensions, the spatial ones, and how many parts they are cut into."""
     if input.array.ndim not in (rank + 1, rank + 2):
         if rank > 1 and input.array.ndim <= rank:
             raise ValueError(f"Input dimension should be at least {rank + 1}, got {input.array.ndim}")
@@ -250,7 +256,11 @@ def _adaptive(name: str, rank: int, input: Tensor, output_size: Any) -> Tensor:
         raise RuntimeError(
             f"{name}(): elements of output_size must be greater than or equal to 0, but received {wanted}"
         )
-    places = tuple(n if m is None else m for n, m in zip(space, wanted, strict=True))
+    return lead, space, tuple(n if m is None else m for n, m in zip(space, wanted, strict=True))
+
+
+def _adaptive(name: str, rank: int, input: Tensor, output_size: Any) -> Tensor:
+    lead, space, places = _adaptive_places(name, rank, input, output_size)
     if all(n % m == 0 for n, m in zip(space, places, strict=True) if m) and 0 not in places:
         kernel = tuple(n // m for n, m in zip(space, places, strict=True))
         return _avg_pool(name, rank, input, kernel, kernel, 0, False, True, None)
@@ -269,6 +279,60 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The means of a grid of parts of (n, c, height, width); None keeps a size."""
     return _adaptive("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def _adaptive_max(name: str, rank: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
+    """Parts have different sizes: each is filled up with its own last element, which is no other's first."""
+    if rank == 2 and isinstance(output_size, list | tuple) and len(output_size) != 2:
+        raise RuntimeError(f"{name}(): internal error: output_size.size() must be 2, got {output_size}")
+    for m in output_size if isinstance(output_size, list | tuple) else (output_size,):
+        if m is not None and m < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {m}: {output_size}")
+    lead, space, places = _adaptive_places(name, rank, input, output_size)
+    index: Any = np.zeros((1, 1), np.int64)
+    for n, m in zip(space, places, strict=True):
+        i = np.arange(m)
+        first, last = i * n // max(m, 1), -(-(i + 1) * n // max(m, 1))
+        width = int((last - first).max(initial=0))
+        own = np.minimum(first[:, None] + np.arange(width), last[:, None] - 1)
+        index = (index[:, None, :, None] * n + own[None, :, None, :]).reshape(len(index) * m, -1)
+    flat = reshape(input, shape=(*lead, math.prod(space)))
+    windows = reshape(index_select(flat, dim=len(lead), index=index.reshape(-1)), shape=(*lead, *index.shape))
+    out: Tensor = reshape(first_largest(windows), shape=(*lead, *places))
+    if not return_indices:
+        return out
+    at = np.take_along_axis(
+        np.broadcast_to(index, windows.array.shape), largest_position(windows.array)[..., None], axis=-1
+    )
+    return out, Tensor(at.reshape(*lead, *places))
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest of each of `output_size` parts of (n, c, length); of ties the first gets the gradient."""
+    return _adaptive_max("adaptive_max_pool1d", 1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest of each of a grid of parts of (n, c, height, width); None keeps a size."""
+    return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
+
+
+def _lp_pool(rank: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
+    pool = avg_pool1d if rank == 1 else avg_pool2d
+    means = pool(F.pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
+    count = math.prod(sizes_of(kernel_size, rank, f"lp_pool{rank}d", "kernel_size"))
+    out: Tensor = F.pow(F.mul(F.mul(F.sign(means), F.relu(F.abs(means))), count), 1.0 / norm_type)
+    return out
+
+
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+    """The p-th root of the sum of p-th powers of each window, p = norm_type."""
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+    """The same of windows of (n, c, height, width)."""
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
 def interpolate(

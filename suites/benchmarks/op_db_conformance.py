@@ -115,6 +115,8 @@ def translated(value: Any) -> Any:
         return getattr(reference_impl, name)
     if isinstance(value, torch.Generator):
         raise Unsupported("a generator")
+    if isinstance(value, torch.nn.PairwiseDistance):  # the sample's own distance, of PyTorch's tensors
+        return lambda x, y: reference_impl.nn.functional.pairwise_distance(x, y, value.norm, value.eps, value.keepdim)
     if isinstance(value, (list, tuple)):
         items = [translated(v) for v in value]
         return items if isinstance(value, list) else tuple(items)
@@ -176,7 +178,7 @@ def largest_number(arrays: Sequence[Any]) -> float:
 
 def draws(name: str, kwargs: dict[str, Any]) -> bool:
     """Whether the sample draws random numbers, which no two engines draw alike."""
-    drops = name == "nn.functional.dropout" and kwargs.get("training", True) and 0 < kwargs.get("p", 0.5) < 1
+    drops = "dropout" in name and kwargs.get("training", "alpha" not in name) and 0 < kwargs.get("p", 0.5) < 1
     if name in ("normal", "bernoulli"):
         return True
     return bool(drops or kwargs.get("dropout_p") or (name == "nn.functional.rrelu" and kwargs.get("training")))
