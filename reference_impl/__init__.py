@@ -20,6 +20,7 @@ from reference_impl.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enab
 from reference_impl.dtypes import (
     DType as dtype,
     bool_ as bool,
+    can_cast,
     float16,
     float32,
     float64,
@@ -37,6 +38,7 @@ from reference_impl.devices import contiguous_format, cuda, device, preserve_for
 from reference_impl.factories import *
 from reference_impl.functions import *
 from reference_impl.integers import *
+from reference_impl.legacy import *
 from reference_impl.limits import finfo, iinfo
 from reference_impl.matrices import (
     cholesky,

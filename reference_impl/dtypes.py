@@ -16,6 +16,7 @@ import numpy as np
 
 __all__ = [
     "DType",
+    "can_cast",
     "default_float",
     "from_numpy_dtype",
     "get_default_dtype",
@@ -105,6 +106,11 @@ def _promote(dtypes: tuple[np.dtype[np.generic], ...]) -> np.dtype[np.generic]:
     # Within one class of operands NumPy's lattice is PyTorch's, but an integer never widens a float.
     top = max(_KINDS[d.kind] for d in dtypes)
     return functools.reduce(np.promote_types, [d for d in dtypes if _KINDS[d.kind] == top])
+
+
+def can_cast(from_: DType, to: DType) -> bool:
+    """Tell whether a result of one type may be written into a tensor of another: no float into integers."""
+    return _KINDS[from_.numpy.kind] <= _KINDS[to.numpy.kind]
 
 
 def result_dtype(

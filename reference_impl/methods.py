@@ -84,11 +84,13 @@ INTEGERS = (
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
-def _operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
-    """Return an operator's method: what is neither tensor nor number may know better what to do with us."""
+def _operator(function: Callable[..., Any], compares: bool = False) -> Callable[[Tensor, Any], Any]:
+    """Return an operator's method: what is neither tensor nor number nor array may know better what to do with us."""
 
     def method(x: Tensor, other: Any) -> Any:
         if not isinstance(other, Tensor):
+            if isinstance(other, np.ndarray):
+                return function(x, Tensor(np.array(other)) if compares else _of_array(x, other))
             if not isinstance(other, _NUMBERS):
                 return NotImplemented
             other = other.item() if isinstance(other, np.generic) else other
@@ -97,9 +99,19 @@ def _operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
     return method
 
 
-def _fast_operator(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
+def _of_array(x: Tensor, array: Any) -> Tensor:
+    """Return the array as a tensor, if NumPy could have worked on x as well: in PyTorch it does.
+
+    Raises:
+        RuntimeError: x requires grad.
+    """
+    x.numpy()
+    return Tensor(np.array(array))
+
+
+def _fast_operator(function: Callable[..., Any], compares: bool = False) -> Callable[[Tensor, Any], Any]:
     """Return the same for an op of two arguments that has a fast path: that first."""
-    return binary(function.primitive, otherwise=_operator(function))  # type: ignore[attr-defined]
+    return binary(function.primitive, otherwise=_operator(function, compares))  # type: ignore[attr-defined]
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
@@ -117,7 +129,7 @@ def _swap(function: Callable[..., Any], x: Tensor, other: Any) -> Any:
 
 def _augmented(name: str) -> Callable[[Tensor, Any], Any]:
     def method(x: Tensor, other: Any) -> Any:
-        return inplace.IN_PLACE[name](x, other)
+        return NotImplemented if isinstance(other, np.ndarray) else inplace.IN_PLACE[name](x, other)
 
     return method
 
@@ -205,7 +217,7 @@ def _install() -> None:
     for name in ("add", "sub", "mul", "pow"):
         setattr(Tensor, f"__i{name}__", _augmented(f"{name}_"))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", _fast_operator(getattr(F, name)))
+        setattr(Tensor, f"__{name}__", _fast_operator(getattr(F, name), compares=True))
     more: dict[str, Any] = {
         "where": _where,
         "__radd__": Tensor.__add__,

@@ -745,6 +745,14 @@ def _cast(p: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
     done = tuple(
         apply(cast, a, dtype=target) if isinstance(a, Tensor) and a.array.dtype != target else a for a in operands
     )
+    if all(a is b for a, b in zip(done, operands, strict=True)):
+        k = next(k for k, a in enumerate(args) if not isinstance(a, Tensor | bool | int | float))
+        kind = type(args[k])
+        what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+        names = _public(p)
+        raise TypeError(
+            f"{p.name}(): argument {names[min(k, len(names) - 1)]!r} (position {k + 1}) must be Tensor, not {what}"
+        )
     return (*args[: p.first_promoted], *done)
 
 

@@ -66,7 +66,7 @@ def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool
     cut = summarise and n > 2 * _EDGE
     places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))
     if array.ndim == 1:
-        words = ["..." if i is None else cell(array[i]) for i in places]
+        words = [" ..." if i is None else cell(array[i]) for i in places]
         per_line = max(1, (_WIDTH - indent) // (len(cell(array[0])) + 2))
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"

@@ -372,10 +372,13 @@ class Tensor:
         array: the values, a NumPy array (or an array of a registered foreign type).
     """
 
-    __slots__ = ("__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_view", "array", "storage")
-    __array_ufunc__ = None  # NumPy scalars and arrays leave the operators to us
+    # A user's own attributes have room, too; most tensors have none.
+    __slots__ = ("__dict__", "__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_view", "array", "storage")
+    __array_priority__ = 1000  # NumPy scalars and arrays leave the operators to us
 
-    def __init__(self, data: Any = (), node: Node | None = None) -> None:
+    def __init__(self, data: Any = (), node: Any = None, *sizes: int) -> None:
+        if node is not None and type(data) is int:  # Tensor(2, 3), where PyTorch's numbers are whatever they are
+            data, node = Size((data, node, *sizes)), None
         self.array: Any = data if type(data) is _ndarray else _foreign_or_float(data)
         self._node = node
         self._requires_grad = node is not None
@@ -675,6 +678,21 @@ class Tensor:
         values = self.numpy()
         return np.array(values, dtype=dtype, copy=True) if copy else np.asarray(values, dtype=dtype)
 
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+        """What a function of NumPy makes of a tensor is a tensor; truth values are numbers there, as in PyTorch."""
+        return Tensor(np.asarray(array.astype(np.uint8) if array.dtype == bool else array))
+
+    def storage_offset(self) -> int:
+        """Return how many elements of the memory lie before the first of a view; 0 of a tensor that is none."""
+        base = self.array if self._view is None else self._view.base.array
+        gap = self.data_ptr() - int(base.__array_interface__["data"][0])
+        return gap // int(self.array.itemsize)
+
+    def new(self, *sizes: Any) -> Tensor:
+        """The old name of `new_empty`, or of `new_tensor` for a list."""
+        listed = len(sizes) == 1 and isinstance(sizes[0], list | np.ndarray)
+        return self.new_tensor(sizes[0]) if listed else self.new_empty(sizes)  # type: ignore[no-any-return]
+
     def item(self) -> Any:
         """Return the only element as a Python number.
 
@@ -878,4 +896,6 @@ def _foreign_or_float(data: Any) -> Any:
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)
+    if type(data) is int or isinstance(data, Size):
+        return np.zeros(data, dtype=default_float())
     return np.array(data, dtype=default_float())
