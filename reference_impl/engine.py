@@ -64,7 +64,7 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     grad_variables: Any = None,
-    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge] | None = None,
+    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge] | dict[Any, Tensor | GradientEdge] | None = None,
 ) -> None:
     """Add to `.grad` of every leaf the vector-Jacobian product of the roots, in one pass.
 
@@ -74,7 +74,7 @@ def backward(
         retain_graph: keep what nodes saved, so that the graph can be walked again. Default: `create_graph`.
         create_graph: record the backward pass, so that gradients can be differentiated.
         grad_variables: the old name of `grad_tensors`.
-        inputs: accumulate into these only; non-leaves are allowed.
+        inputs: accumulate into these only, or into the values of a dict; non-leaves are allowed.
 
     Raises:
         RuntimeError: a root needs no gradient, a cotangent is missing or has another shape, or the graph was freed.
@@ -90,7 +90,7 @@ def backward(
     roots, seeds = _seeds(_sequence(tensors, "tensors"), grad_tensors, create_graph)
     wanted = None
     if inputs is not None:
-        places = _sequence(inputs, "inputs")
+        places = _sequence(inputs.values() if isinstance(inputs, dict) else inputs, "inputs")
         if not places:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for x in places:
@@ -104,7 +104,7 @@ def backward(
 
 def grad(
     outputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge],
-    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge],
+    inputs: Tensor | GradientEdge | Sequence[Tensor | GradientEdge] | dict[Any, Tensor | GradientEdge],
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -112,8 +112,8 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
-    """Return the vector-Jacobian products for `inputs`, touching no `.grad`.
+) -> Any:
+    """Return the vector-Jacobian products for `inputs`, touching no `.grad`: a tuple, or a dict for a dict of inputs.
 
     Args:
         outputs: the roots.
@@ -128,8 +128,24 @@ def grad(
 
     Raises:
         RuntimeError: as `backward`; or an input was not used and `allow_unused` is not set.
+        TypeError: `inputs` is a subclass of dict.
         ValueError: `materialize_grads` together with ``allow_unused=False``.
     """
+    if isinstance(inputs, dict):
+        if type(inputs) is not dict:
+            raise TypeError(f"inputs must be a dict, not a subclass of it, got {type(inputs).__name__}")
+        found = grad(
+            outputs,
+            list(inputs.values()),
+            grad_outputs,
+            retain_graph,
+            create_graph,
+            only_inputs,
+            allow_unused,
+            is_grads_batched,
+            materialize_grads,
+        )
+        return dict(zip(inputs, found, strict=True))
     if not only_inputs:
         warnings.warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts "
@@ -572,7 +588,10 @@ class Pass:
                 return
             (given,) = run_before(hooks.before, (gradient,))
             if given is not None:
+                fresh = leaf._grad is None and not self.create_graph
                 _accumulate(leaf, given if self.create_graph else given.array, self.create_graph)
+                if fresh:
+                    given = leaf._grad  # PyTorch makes the gradient itself `.grad`; its last hooks see one tensor
                 run_accumulated(hooks.accumulated, leaf)
             run_after(hooks.after, (), (given,))
 

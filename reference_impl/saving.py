@@ -52,8 +52,9 @@ class saved_tensors_hooks:  # noqa: N801 - PyTorch's name
         watch(_packed)
 
     def __exit__(self, *error: object) -> None:
-        unwatch(_packed)
-        _hooks.stack.pop()
+        if _hooks.stack:  # an exit too many, from within an unpack hook, is ignored
+            unwatch(_packed)
+            _hooks.stack.pop()
 
 
 class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - PyTorch's name

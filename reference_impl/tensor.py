@@ -217,10 +217,17 @@ class Node:
 
 def _end_of_edge(end: Target | None) -> tuple[Any, int]:
     if isinstance(end, Output):
-        return end.of, end.index
+        return _shown(end.of), end.index
     if isinstance(end, Tensor):
         return None if is_out_of_reach(end) else accumulator(end), 0
-    return end, 0
+    return _shown(end), 0
+
+
+def _shown(node: Node | None) -> Node | None:
+    """Return a node that the user will see, its class now named as the node: names cost nothing before."""
+    if node is not None and type(node).__name__ != (name := node.name()):
+        rename(node, name)
+    return node
 
 
 def rename(node: Node | None, name: str) -> None:
@@ -412,7 +419,7 @@ class Tensor:
         """The node that made this tensor; None for a leaf."""
         refresh(self, asked=True)
         node = self._node
-        return node.of if isinstance(node, Output) else node
+        return _shown(node.of if isinstance(node, Output) else node)
 
     @property
     def is_leaf(self) -> bool:

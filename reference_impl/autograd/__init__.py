@@ -16,6 +16,7 @@ from reference_impl.modes import (
     set_grad_enabled,
     set_multithreading_enabled,
 )
+from reference_impl.uncovered import teller_of
 
 __all__ = [
     "Function",
@@ -38,3 +39,5 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+__getattr__ = teller_of(__name__)

@@ -419,6 +419,15 @@ class Function:
 
     vjp = backward
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """Refuse: a function may define it for PyTorch, but nothing here calls it.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError("this tape has no vmap: loop over the first dimension and stack the results")
+
     @classmethod
     def _backward(cls) -> Callable[..., Any]:
         if cls.vjp is Function.vjp:
@@ -457,7 +466,7 @@ class _Once(JointNode):
     __slots__ = ()
 
     def name(self) -> str:
-        return "DelayedError"
+        return "Error"
 
     def pull_back(self, ct: Any, create_graph: bool) -> Sequence[Any]:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
@@ -472,9 +481,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             result = backward(ctx, *cts)
         if not is_grad_enabled() or not any(isinstance(c, Tensor) and c.requires_grad for c in cts):
             return result
-        node = _Once(_FUNCTION, (), None, (), None, False)
-        return tuple(
-            g if g is None else Tensor(g.array, node) for g in (result if isinstance(result, tuple) else (result,))
-        )
+        gradients = result if isinstance(result, tuple) else (result,)
+        ends = tuple(None if g is None else Tensor(g.array) for g in gradients)  # leaves of nobody, as PyTorch shows
+        node = _Once(_FUNCTION, ends, None, (), None, False)
+        return tuple(None if g is None else Tensor(g.array, node) for g in gradients)
 
     return wrapper

@@ -280,7 +280,10 @@ def _grad(
         return (None,) * len(xs)
     roots: list[Any] = [ys[i] for i in useful]
     given = None if cts is None else [cts[i] for i in useful]
-    return grad(roots, xs, given, retain_graph=retain, create_graph=create_graph, allow_unused=True)
+    found: tuple[Tensor | None, ...] = grad(
+        roots, xs, given, retain_graph=retain, create_graph=create_graph, allow_unused=True
+    )
+    return found
 
 
 def _rows(i: int, y: Tensor, xs: Tensors, *, create_graph: bool, strict: bool) -> Tensors:

@@ -584,3 +584,9 @@ def test_what_was_put_into_the_context_shows_at_the_node(torch_like: Any) -> Non
     with pytest.raises(AttributeError, match="'NamedBackward' object has no attribute 'taste'"):
         print(y.grad_fn.taste)
     y.sum().backward()
+
+
+def test_a_function_has_no_rule_for_vmap_unless_it_says_so(torch_like: Any) -> None:
+    assert torch_like.autograd.Function.generate_vmap_rule is False
+    with pytest.raises(NotImplementedError, match="vmap"):
+        torch_like.autograd.Function.vmap(None, None)

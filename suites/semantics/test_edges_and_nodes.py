@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -214,3 +215,56 @@ def test_hooks_of_saved_tensors_end_without_an_error_to_tell(torch_like: Any, x:
 
     with pytest.raises(RuntimeError, match="not in here"):
         refused()
+
+
+def described(node: Any) -> str:
+    """Write the graph below a node with the names of the nodes' classes."""
+    if node is None:
+        return "None"
+    return f"{type(node).__name__}({', '.join(described(n) for n, _ in node.next_functions)})"
+
+
+def test_classes_of_nodes_are_named_as_the_nodes(torch_like: Any, x: Any) -> None:
+    y = ((x * 2).exp() + x).sum()
+    assert described(y.grad_fn) == (
+        "SumBackward0(AddBackward0(ExpBackward0(MulBackward0(AccumulateGrad(), None)), AccumulateGrad()))"
+    )
+    y.backward()
+    assert type(y.grad_fn).__name__ == "SumBackward0"
+    last = x[1]
+    assert type(last.grad_fn).__name__ == "SelectBackward0"
+
+
+def test_gradients_of_a_once_differentiable_function_end_at_an_error(torch_like: Any, x: Any) -> None:
+    class Twice(torch_like.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: float) -> Any:
+            return x * factor
+
+        @staticmethod
+        @torch_like.autograd.function.once_differentiable
+        def backward(ctx: Any, ct: Any) -> Any:
+            return ct * 2, None
+
+    (g,) = torch_like.autograd.grad(Twice.apply(x, 2.0).prod(), x, create_graph=True)
+    assert described(g.grad_fn) == "Error(AccumulateGrad(), None)"
+    with pytest.raises(RuntimeError, match="trying to differentiate twice a function that was marked with"):
+        g.sum().backward()
+
+
+def test_inputs_in_a_dict_give_a_dict(torch_like: Any, x: Any) -> None:
+    y = torch_like.tensor([3.0, 4.0], requires_grad=True)
+    found = torch_like.autograd.grad((x * y).sum(), {"x": x, 7: y})
+    assert list(found) == ["x", 7]
+    assert_equal(found["x"], [3.0, 4.0])
+    assert_equal(found[7], [1.0, 2.0])
+    assert torch_like.autograd.grad((x * x).sum(), {"y": y}, allow_unused=True) == {"y": None}
+    (x * y).sum().backward(inputs={"y": y})
+    assert x.grad is None
+    assert_equal(y.grad, [1.0, 2.0])
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        torch_like.autograd.grad((x * x).sum(), {})
+    with pytest.raises(RuntimeError, match="cannot be empty"):
+        (x * x).sum().backward(inputs={})
+    with pytest.raises(TypeError, match="must be a dict"):
+        torch_like.autograd.grad((x * x).sum(), OrderedDict(x=x))

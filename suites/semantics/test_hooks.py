@@ -382,3 +382,39 @@ def test_a_retained_grad_follows_the_tensor_through_in_place_operations(torch_li
     (view * 5).sum().backward()
     assert view.retains_grad
     assert_equal(view.grad, [5.0])
+
+
+def test_the_last_hook_of_a_leaf_sees_its_gradient_as_hooks_before_it_left_it(torch_like: Any) -> None:
+    x = torch_like.ones(2, requires_grad=True)
+    seen: list[Any] = []
+
+    def add_one(leaf: Any) -> None:
+        leaf.grad.add_(1.0)
+
+    leaf = x.clone().grad_fn.next_functions[0][0]
+    x.register_hook(lambda ct: ct * 2)
+    x.register_post_accumulate_grad_hook(add_one)
+    leaf.register_hook(lambda given, taken: seen.append(taken[0].tolist()))
+    x.sum().backward()
+    assert seen == [[3.0, 3.0]]
+
+
+def test_an_exit_too_many_of_saved_tensors_hooks_is_ignored(torch_like: Any) -> None:
+    inner: Any = None
+
+    def leave(value: Any) -> Any:
+        inner.__exit__()
+        return value
+
+    inner = torch_like.autograd.graph.saved_tensors_hooks(lambda t: t, leave)
+    x = torch_like.ones(2, requires_grad=True)
+    with torch_like.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+        inner.__enter__()
+        x.exp().sum().backward()
+    inner.__exit__()
+    packed: list[Any] = []
+    with torch_like.autograd.graph.saved_tensors_hooks(lambda t: packed.append(1) or t, lambda t: t):
+        x.exp().sum().backward()
+    assert packed == [1]
+    x.exp()
+    assert packed == [1]
