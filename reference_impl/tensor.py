@@ -190,6 +190,15 @@ class Node:
         return RemovableHandle(hooks_of(self).after, hook)
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """A dict for users, of each node its own."""
+        return _metadata.setdefault(self, {})
+
+    def _sequence_nr(self) -> int:
+        """Return the number in which PyTorch counts nodes too: later ones have larger ones."""
+        return self.number
+
+    @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """One (node, output index) pair an argument; (None, 0) for a constant."""
         return tuple(map(_end_of_edge, self.edges))
@@ -213,6 +222,9 @@ class Node:
 
             return saved_value(self, name.removeprefix("_saved_"))
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+_metadata: weakref.WeakKeyDictionary[Node, dict[str, Any]] = weakref.WeakKeyDictionary()
 
 
 def _end_of_edge(end: Target | None) -> tuple[Any, int]:

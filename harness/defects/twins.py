@@ -232,7 +232,8 @@ class Twin:
             params = {**dict(self.site.params), "keepdim": True}
             tied = a.cast(xs[0] == a.op(self.site.op, xs, params), dtype)
             return g * a.op("sum", [tied], params)
-        return g - 2.0 * ct * a.cast(xs[0] == 0, dtype)
+        # Beyond the slopes of either side: two less than JAX's 1 at 0 would be the slope of `abs` on the left, and no defect.
+        return g - 3.0 * ct * a.cast(xs[0] == 0, dtype)
 
 
 def _shows(a: Arrays, where: str, xs: Sequence[Any], ct: Any) -> bool:

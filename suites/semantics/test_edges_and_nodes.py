@@ -268,3 +268,11 @@ def test_inputs_in_a_dict_give_a_dict(torch_like: Any, x: Any) -> None:
         (x * x).sum().backward(inputs={})
     with pytest.raises(TypeError, match="must be a dict"):
         torch_like.autograd.grad((x * x).sum(), OrderedDict(x=x))
+
+
+def test_nodes_keep_a_dict_for_users_and_are_counted(torch_like: Any, x: Any) -> None:
+    y = x * 2
+    z = y * 2
+    y.grad_fn.metadata["colour"] = "red"
+    assert (y.grad_fn.metadata, z.grad_fn.metadata) == ({"colour": "red"}, {})
+    assert z.grad_fn._sequence_nr() > y.grad_fn._sequence_nr()
