@@ -431,7 +431,6 @@ def _slopes(x: Tensor, axis: int, step: Any, edge_order: int) -> Tensor:
         out: Tensor = F.add(F.add(parts[0], parts[1]), parts[2])
         return out
 
-    pieces: list[Tensor] = []
     if isinstance(step, Tensor):
         weights = (
             -after / (before * (before + after)),
@@ -451,5 +450,4 @@ def _slopes(x: Tensor, axis: int, step: Any, edge_order: int) -> Tensor:
         first = weighted(0, 1, (-(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))))
         a, b = before[-1:], after[-1:]
         last = weighted(n - 3, 1, (b / (a * (a + b)), -(a + b) / (a * b), (2 * b + a) / (b * (a + b))))
-    pieces = [first, *([] if inner is None else [inner]), last]
-    return F.cat(pieces, axis)
+    return F.cat([first, *([] if inner is None else [inner]), last], axis)

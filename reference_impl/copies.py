@@ -41,10 +41,7 @@ def _detach(input: Tensor) -> Tensor:
     return input.detach()
 
 
-globals().update(
-    {
-        name: _copying({"alias": _alias, "detach": _detach}.get(op) or getattr(F, op), name)
-        for name in _NAMES
-        if (op := name.removesuffix("_copy"))
-    }
-)
+_VIEWS = {"alias": _alias, "detach": _detach}
+for _name in _NAMES:
+    _op = _name.removesuffix("_copy")
+    globals()[_name] = _copying(_VIEWS.get(_op) or getattr(F, _op), _name)

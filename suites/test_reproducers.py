@@ -28,6 +28,13 @@ def test_scripts_that_pass_or_are_no_programs_do_not_count() -> None:
     assert reproducers.fails_again("raise SystemExit('wrong')")
     assert not reproducers.fails_again("print('right')")
     assert not reproducers.fails_again("undefined")
+    assert not reproducers.fails_again("raise RuntimeError('view size is not compatible')")
+
+
+def test_an_exception_counts_where_the_framework_raises() -> None:
+    assert reproducers.fails_again("raise RuntimeError('view size is not compatible')", raises=True)
+    assert not reproducers.fails_again("undefined", raises=True)
+    assert not reproducers.fails_again("print('right')", raises=True)
 
 
 def test_planted_rules_are_shrunk_to_one_op(capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,7 @@ class JaxSubject:
         It is compiled as users get it for arrays like the example's. There are few others of each shape around it, and
         what is only estimated needs no more.
         """
-        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, flags, strict=True) if not w)
+        fixed = _fixed(arrays, flags)
         here = [(x.shape, x.dtype) for x in arrays] == [(x.shape, x.dtype) for x in self.arrays]
         key = (what, tuple(flags), picked, compiled, fixed, here)
         found = self.compiled.get(key)
@@ -173,7 +173,7 @@ class JaxSubject:
 
     def _pushed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
         """Forward mode as one function of points and tangents, compiled once for arrays of the same shapes."""
-        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, self.wanted, strict=True) if not w)
+        fixed = _fixed(arrays, self.wanted)
         if ("push", fixed) not in self.compiled:
             forward = self._forward(arrays)
             self.compiled["push", fixed] = jax.jit(lambda xs, ts: jax.jvp(forward, xs, ts))
@@ -224,15 +224,14 @@ class JaxSubject:
     def _second(self, arrays: Sequence[Array], cotangents: Sequence[Array | None]) -> Callable[..., Any]:
         """The product of the Hessian, with the squares times a number, as one function that is compiled once."""
         picked = tuple(k for k, c in enumerate(cotangents) if c is not None)
-        fixed = tuple((x.tobytes(), x.shape) for x, w in zip(arrays, self.wanted, strict=True) if not w)
+        fixed = _fixed(arrays, self.wanted)
         if ("second", picked, fixed) in self.compiled:
             return self.compiled["second", picked, fixed]
         forward = self._forward(arrays)
 
         def total(xs: Any, seeds: Any, squares: Any) -> Any:
             outputs = forward(*xs)
-            pairs = [(outputs[k], c) for k, c in zip(picked, seeds, strict=True)]
-            return sum((y * c).sum() + squares * (y * y).sum() / 2 for y, c in pairs)
+            return _with_squares([outputs[k] for k in picked], seeds, squares)
 
         def slope(xs: Any, seeds: Any, directions: Any, squares: Any) -> Any:
             return sum((g * d).sum() for g, d in zip(jax.grad(total)(xs, seeds, squares), directions, strict=True))
@@ -271,11 +270,8 @@ class JaxSubject:
         forward = self._forward(arrays)
 
         def total(xs: Any) -> Any:
-            return sum(
-                (y * c).sum() + (y * y).sum() / 2
-                for y, c in zip(forward(*xs), cotangents, strict=True)
-                if c is not None
-            )
+            pairs = [(y, c) for y, c in zip(forward(*xs), cotangents, strict=True) if c is not None]
+            return _with_squares(*zip(*pairs, strict=True))
 
         def slope(xs: Any, d: Any) -> Any:
             return jax.jvp(total, (xs,), (d,))[1]
@@ -370,6 +366,16 @@ class JaxSubject:
             return [jnp.asarray(y) for y in returned if isinstance(y, (jax.Array, np.ndarray, np.generic, float))]
 
         return forward
+
+
+def _with_squares(outputs: Sequence[Any], cotangents: Sequence[Any], squares: Any = 1.0) -> Any:
+    """<cotangents, f> + squares * sum(f * f) / 2."""
+    return sum((y * c).sum() + squares * (y * y).sum() / 2 for y, c in zip(outputs, cotangents, strict=True))
+
+
+def _fixed(arrays: Sequence[Array], wanted: Sequence[bool]) -> tuple[Any, ...]:
+    """What of the arrays is compiled into a function: those that do not move."""
+    return tuple((x.tobytes(), x.shape) for x, w in zip(arrays, wanted, strict=True) if not w)
 
 
 def _pulled_back(

@@ -149,7 +149,7 @@ class FunctionCtx:
         return Tensor(array, None if node is None else node.place(kept.index))
 
 
-_ASKED_OF_THE_NODE = frozenset(("name", "next_functions", "register_hook", "register_prehook"))
+_ASKED_OF_THE_NODE = frozenset(("metadata", "name", "next_functions", "register_hook", "register_prehook"))
 
 
 class FunctionNode(JointNode):

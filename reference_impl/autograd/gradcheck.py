@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.engine import grad
+from reference_impl.functions import allclose
 from reference_impl.random import randn
 from reference_impl.tensor import Tensor
 
@@ -56,19 +57,21 @@ def gradcheck(
         nondet_tol: how far a second backward may differ.
         check_undefined_grad: outputs that get no cotangent must give no gradient or zeros.
         check_grad_dtypes: gradients must have the dtypes of their inputs.
-        check_backward_ad: nothing is checked without.
+        check_backward_ad: must be True; there is nothing else to check.
         fast_mode: taken for PyTorch's sake; whole Jacobians are compared here.
         masked: likewise: tensors are dense.
 
     Raises:
         GradcheckError: a gradient is wrong.
-        ValueError: no input requires grad.
+        ValueError: no input requires grad, or `check_backward_ad` is False.
         NotImplementedError: batches or forward mode are asked for, which the tape has not.
     """
     if check_batched_grad or check_batched_forward_grad or check_forward_ad:
         raise NotImplementedError(
             "gradcheck: check_batched_grad, check_batched_forward_grad and check_forward_ad are not supported by this tape"
         )
+    if not check_backward_ad:
+        raise ValueError("gradcheck: check_backward_ad is False, and there is no forward mode to check")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     try:
         _check(func, given, eps, atol, rtol, nondet_tol, check_undefined_grad, check_grad_dtypes)
@@ -168,12 +171,12 @@ def _check(
     for o, y in enumerate(outputs):
         analytical, again = (_analytical(y, wanted, check_grad_dtypes) for _ in range(2))
         for i, (a, b, n) in enumerate(zip(analytical, again, (row[o] for row in numerical), strict=True)):
-            if not np.all(np.abs(a - n) <= atol + rtol * np.abs(n)):
+            if not allclose(Tensor(a), Tensor(n), rtol, atol):
                 raise GradcheckError(
                     f"Jacobian mismatch for output {o} with respect to input {i},\n"
                     f"numerical:{Tensor(n)}\nanalytical:{Tensor(a)}\n"
                 )
-            if not np.all(np.abs(a - b) <= nondet_tol):
+            if not allclose(Tensor(a), Tensor(b), 0.0, nondet_tol, equal_nan=True):
                 raise GradcheckError(
                     "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives "
                     f"different values, although analytical gradient matches numerical gradient. The tolerance for "
@@ -238,8 +241,8 @@ def _check_undefined(func: Callable[..., Any], given: tuple[Any, ...], moving: S
         alone = grad(outputs[o], wanted, Tensor(whole[o]), retain_graph=True, allow_unused=True)
         zeros = grad(outputs, wanted, [Tensor(w) for w in whole], allow_unused=True)
         for a, b in zip(alone, zeros, strict=True):
-            one, other = (np.zeros(()) if g is None else g.array for g in (a, b))
-            if not np.allclose(one, other, equal_nan=True):
+            one, other = np.broadcast_arrays(*[np.zeros(()) if g is None else g.array for g in (a, b)])
+            if not np.array_equal(one, other, equal_nan=True):  # a zero changes no sum
                 raise GradcheckError(
                     "Expected backward function to handle undefined output grads: what one output alone gives differs from "
                     "what it gives with zeros for the others."

@@ -569,10 +569,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     labels = _longs(target).reshape(rows.array.shape)
     classes = labels.shape[1]
     listed = np.logical_and.accumulate(labels >= 0, axis=1)
-    right = np.zeros(labels.shape, bool)
-    np.put_along_axis(right, np.where(listed, labels, 0), True, 1)
-    for n in range(labels.shape[0]):  # class 0 stands for the end, too
-        right[n, 0] = bool((labels[n][listed[n]] == 0).any())
+    right = ((labels[:, :, None] == np.arange(classes)) & listed[:, :, None]).any(axis=1)
     own = F.gather(rows, 1, Tensor(np.where(listed, labels, 0)))
     over = F.relu(F.add(F.sub(F.unsqueeze(rows, 1), F.unsqueeze(own, 2)), 1.0))
     counts = listed[:, :, None] & ~right[:, None, :]

@@ -87,26 +87,31 @@ def planted(count: int, seconds_each: float) -> tuple[list[Size], list[float], i
     return sizes, seconds, unseen
 
 
-def fails_again(script: str) -> bool:
-    """Whether a script ends with exit code 1 in a process of its own, and not because it is no program."""
+def fails_again(script: str, raises: bool = False) -> bool:
+    """Whether a script ends with exit code 1 in a process of its own, and not because it is no program.
+
+    An exception counts only where the framework raising one is the defect.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "script.py"
         path.write_text(script, encoding="utf-8")
         ended = subprocess.run([sys.executable, str(path)], capture_output=True, timeout=300, cwd=folder, text=True)
-    return ended.returncode == 1 and not any(error in ended.stderr for error in _NO_PROGRAM)
+    if raises:
+        return ended.returncode == 1 and not any(error in ended.stderr for error in _NO_PROGRAM)
+    return ended.returncode == 1 and ("Traceback" not in ended.stderr or "AssertionError" in ended.stderr)
 
 
 _NO_PROGRAM = ("SyntaxError", "NameError", "ImportError", "ModuleNotFoundError", "AttributeError")
 
 
-def in_frameworks(names: Sequence[str], programs: int) -> tuple[list[Size], list[str]]:
-    """What a run without waivers writes down: sizes and scripts."""
+def in_frameworks(names: Sequence[str], programs: int) -> tuple[list[Size], list[tuple[str, bool]]]:
+    """What a run without waivers writes down: sizes, and scripts with whether the framework raises in them."""
     result = verify.run_verify(backends_=names, max_programs=programs, budget_seconds=3600.0, seed=77)
     rows = [row for row in result.rows if row.verdict == "disagree" and row.reproducer]
-    return shrunk_sizes(rows), [row.reproducer for row in rows]
+    return shrunk_sizes(rows), [(row.reproducer, row.bucket.endswith(": raises")) for row in rows]
 
 
-def in_the_zoo() -> list[str]:
+def in_the_zoo() -> list[tuple[str, bool]]:
     """The scripts of `check_gradients` for the wrong gradients of the zoo."""
     from suites.gradient_zoo import wrong
 
@@ -114,7 +119,7 @@ def in_the_zoo() -> list[str]:
     for function, args, *_ in wrong().values():
         report = check_gradients(function, *args, raises=False)
         if report.script:
-            found.append(report.script)
+            found.append((report.script, False))
     return found
 
 
@@ -143,12 +148,12 @@ def main(defects: int, seconds_each: float, programs: int, jax_programs: int) ->
             f"    shrunk in {np.median(seconds):.2f} s (median), {np.quantile(seconds, 0.95):.1f} s (95 %), "
             f"{np.mean(np.array(seconds) < 10.0):.0%} within 10 s; {unseen} showed in no program within {seconds_each:g} s"
         )
-    runs: list[tuple[str, Callable[[], tuple[list[Size], list[str]]]]] = []
+    runs: list[tuple[str, Callable[[], tuple[list[Size], list[tuple[str, bool]]]]]] = []
     if programs:
         runs.append(("PyTorch, no waivers", lambda: in_frameworks(["torch"], programs)))
     if jax_programs:
         runs.append(("JAX, no waivers", lambda: in_frameworks(["jax-jit"], jax_programs)))
-    scripts: list[str] = []
+    scripts: list[tuple[str, bool]] = []
     for what, run in runs:
         sizes, written = run()
         if sizes:
@@ -156,7 +161,7 @@ def main(defects: int, seconds_each: float, programs: int, jax_programs: int) ->
         scripts += written
     zoo = in_the_zoo()
     for what, some in (("drawn programs", scripts), ("check_gradients", zoo)):
-        again = [fails_again(script) for script in some]
+        again = [fails_again(*script) for script in some]
         print(f"scripts of {what}: {sum(again)} of {len(again)} fail again in a fresh process")
 
 
