@@ -368,7 +368,7 @@ def sweep(
                     if goals is not None and leaf not in goals:
                         continue
                     if accumulate:
-                        _accumulate(leaf, ct, create_graph)  # type: ignore[arg-type]  # all nodes were taken out
+                        _accumulate(leaf, ct, create_graph, own=leaf in ours)  # type: ignore[arg-type]  # no node is left
                     else:
                         captured[leaf] = ct
     except BaseException:
@@ -664,6 +664,9 @@ DETACHED = (
 )
 
 
+_number = operator.attrgetter("number")
+
+
 def _reachable(starts: list[Node], oldest: int = 0) -> list[Node]:
     """Return all nodes below `starts`, youngest first. No recursion: chains are long.
 
@@ -683,7 +686,7 @@ def _reachable(starts: list[Node], oldest: int = 0) -> list[Node]:
             ):
                 seen.add(target)  # type: ignore[arg-type]
                 found.append(target)  # type: ignore[arg-type]
-    found.sort(key=operator.attrgetter("number"), reverse=True)
+    found.sort(key=_number, reverse=True)
     return found
 
 
@@ -766,8 +769,12 @@ _cut = Storage()
 _cut.version = 0
 
 
-def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
-    """Add a cotangent to `.grad`: in place, unless the sum must itself be differentiable."""
+def _accumulate(leaf: Tensor, ct: Any, create_graph: bool, *, own: bool = False) -> None:
+    """Add a cotangent to `.grad`: in place, unless the sum must itself be differentiable.
+
+    Args:
+        own: the pass made the array itself, and nobody else holds it.
+    """
     if leaf._node is not None:
         raise RuntimeError("leaf variable has been moved into the graph interior")
     if not leaf._requires_grad or (leaf._view is not None and is_out_of_reach(leaf)):
@@ -781,7 +788,10 @@ def _accumulate(leaf: Tensor, ct: Any, create_graph: bool) -> None:
             else:
                 leaf._grad = held + ct
         elif held is None:
-            leaf._grad = _wrap(_copy(ct.array if isinstance(ct, Tensor) else ct, leaf.array))
+            if own and ct.flags.c_contiguous and leaf.array.flags.c_contiguous:
+                leaf._grad = _wrap(ct)
+            else:
+                leaf._grad = _wrap(_copy(ct.array if isinstance(ct, Tensor) else ct, leaf.array))
         else:
             normal = held.storage.__class__ is Storage
             if not normal or (type(held.array) is np.ndarray and 0 in held.array.strides):
@@ -865,6 +875,12 @@ def _seeds(starts: list[Tensor | GradientEdge], cotangents: Any, create_graph: b
 
     All are checked before anything runs, so that a refused call changes nothing.
     """
+    if cotangents is None and len(starts) == 1 and not create_graph:  # the commonest: a scalar
+        root = starts[0]
+        if type(root) is Tensor and root._view is None and root._requires_grad:
+            array = root.array
+            if type(array) is np.ndarray and not array.ndim:
+                return [root], [np.array(1.0, array.dtype)]
     given = _given(cotangents, len(starts))
     roots = [x if isinstance(x, Tensor) else root_at(x, ct) for x, ct in zip(starts, given, strict=True)]
     seeds: list[Any] = []

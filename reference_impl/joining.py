@@ -11,6 +11,7 @@ from reference_impl.given import tensors_of
 from reference_impl.moving import atleast_1d, atleast_2d, atleast_3d, meshgrid, ravel, reshape
 from reference_impl.ops import movement
 from reference_impl.padding import pad
+from reference_impl.primitives import PRIMITIVES, at_once
 from reference_impl.tensor import Tensor
 
 __all__ = [
@@ -36,6 +37,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         TypeError: one is no tensor.
         ValueError: there are none.
     """
+    if axis is None and type(dim) is int and (type(tensors) is list or type(tensors) is tuple) and tensors:
+        joined = at_once(PRIMITIVES["cat"], tuple(tensors), {"dim": dim})
+        if joined is not None:
+            return joined
     if isinstance(tensors, Tensor):
         raise TypeError("cat(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
     xs = list(tensors)
@@ -44,18 +49,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     for i, x in enumerate(xs):
         if not isinstance(x, Tensor):
             raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
-    rank = xs[0].array.ndim
-    if axis is None and type(dim) is int and -rank <= dim < rank:
-        for x in xs:
-            if x.array.ndim != rank:
-                break
-        else:
-            try:
-                joined: Tensor = movement.cat(*xs, dim=dim % rank)
-            except RuntimeError:
-                _refuse_to_join(xs, xs[0].array.shape, dim % rank)
-                raise
-            return joined
     # What is left is wrong, or has vectors of no elements.
     for i, x in enumerate(xs):
         if not x.array.ndim:

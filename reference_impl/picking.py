@@ -20,6 +20,7 @@ from reference_impl.checks import axis_of, in_range, index_array
 from reference_impl.dtypes import DType, int64
 from reference_impl.keywords import placed
 from reference_impl.ops import elementwise, indexing, movement, reductions
+from reference_impl.primitives import FAST, PRIMITIVES, cut_out
 from reference_impl.tensor import Tensor, not_a_view
 
 __all__ = [
@@ -75,11 +76,17 @@ def _same_dtype(name: str, x: Tensor, source: Tensor) -> None:
 
 # -- by an index in brackets
 
+_GETITEM = PRIMITIVES["getitem"]
+
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and Ellipsis, a copy for lists and tensors."""
-    if type(index) is slice and index.step is None and input.array.ndim:  # the commonest one
-        piece: Tensor = indexing.getitem(input, index=indexing.BasicIndex((index, ...)))
+    array = input.array
+    if type(index) is slice and index.step is None and array.ndim:  # the commonest one
+        params = {"index": indexing.BasicIndex((index, ...))}
+        if input._view is None and type(array) is np.ndarray and array.dtype in FAST:
+            return cut_out(_GETITEM, input, array, array[index], params)
+        piece: Tensor = indexing.getitem(input, **params)
         return piece
     plain, picks = indexing.in_two_steps(index, input.array.shape)
     out: Tensor = input

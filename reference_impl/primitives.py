@@ -32,6 +32,7 @@ from reference_impl.tensor import (
     Storage,
     Tensor,
     _foreign_types,
+    first_view,
     node_numbers,
     refresh,
     tensor_of,
@@ -42,6 +43,7 @@ __all__ = [
     "CONSTANT",
     "CONTRACTION",
     "ELEMENTWISE",
+    "FAST",
     "INDEXING",
     "MOVEMENT",
     "NUMBER",
@@ -52,8 +54,10 @@ __all__ = [
     "Primitive",
     "Rule",
     "apply",
+    "at_once",
     "binary",
     "counted",
+    "cut_out",
     "primitive",
     "recorder",
     "register_array_type",
@@ -66,6 +70,7 @@ __all__ = [
 ]
 
 _F2, _F4, _F8 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+FAST = (_F8, _F4)  # the dtypes that need no care
 ndarray, asarray, np_array = np.ndarray, np.asarray, np.array
 
 ELEMENTWISE = "elementwise"
@@ -263,12 +268,7 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
     spelled = [k if default is _REQUIRED else f"{k}=defaults[{k!r}]" for k, default in p.params.items()]
     lines = [f"def op({', '.join([*names_of_args, *spelled])}):"]
     if p.variadic:
-        lines += [
-            f"    if (arrays := of_one_float(xs)) is None: return apply(p, xs, {params})",
-            f"    try: y = body(*arrays, {given})",
-            "    except ValueError as error: raise shape_error(p, arrays, error) from error",
-            f"    return joined(p, xs, arrays, y, {params})",
-        ]
+        lines.append(f"    return apply(p, xs, {params}) if (y := at_once(p, xs, {params})) is None else y")
     elif len(p.arg_names) == 1:
         (x,) = names_of_args
         lines.append(f"    if type({x}) is ndarray: return body({x}, {given})")
@@ -284,30 +284,27 @@ def _with_params(p: Primitive) -> Callable[..., Any]:
     else:
         lines.append(f"    return apply(p, ({', '.join(names_of_args)},), {params})")
     names: dict[str, Any] = {"defaults": p.params, "ndarray": ndarray, "body": p.body}
-    names |= {"p": p, "apply": _apply, "wrapped": _wrapped_view if p.view else _wrapped, "shape_error": _shape_error}
-    names |= {
-        "of_one_float": _of_one_float,
-        "joined": _joined,
-        "Tensor": Tensor,
-        "F8": _F8,
-        "F4": _F4,
-        "refresh": refresh,
-    }
+    names |= {"p": p, "apply": _apply, "wrapped": cut_out if p.view else _wrapped, "shape_error": _shape_error}
+    names |= {"at_once": at_once, "Tensor": Tensor, "F8": _F8, "F4": _F4, "refresh": refresh}
     exec("\n".join(lines), names)
     op: Callable[..., Any] = names["op"]
     return op
 
 
-def _joined(p: Primitive, xs: tuple[Any, ...], arrays: list[Any], y: Any, params: dict[str, Any]) -> Tensor:
-    """Return the tensor of what a variadic primitive made of tensors of one float type, recorded as `apply` does it."""
-    out = tensor_of(y)
-    if mode.enabled:
-        for x in xs:
-            if x._requires_grad:
-                kinds = tuple([WANTED if x._requires_grad else CONSTANT for x in xs])
-                out._node = (p.recorders.get(kinds) or recorder(p, kinds))(p, xs, arrays, out, params)
-                out._requires_grad = True
-                break
+def at_once(p: Primitive, xs: tuple[Any, ...], params: dict[str, Any]) -> Tensor | None:
+    """Apply a variadic primitive to tensors of one float type; None if they are others, or do not fit each other."""
+    found = _of_one_float(xs)
+    if found is None:
+        return None
+    arrays, kinds = found
+    try:
+        out = tensor_of(p.body(*arrays, **params))
+    except ValueError:
+        return None
+    if WANTED in kinds and mode.enabled:
+        key = tuple(kinds)
+        out._node = (p.recorders.get(key) or recorder(p, key))(p, xs, arrays, out, params)
+        out._requires_grad = True
     return out
 
 
@@ -320,26 +317,32 @@ def _wrapped(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]
     return out
 
 
-def _wrapped_view(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
+def cut_out(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
     """Do the same for a primitive whose result is a view, unless it had to copy."""
-    out = tensor_of(y if type(y) is ndarray else asarray(y))
-    _link_view(p, params, x, out)
-    if x._requires_grad and mode.enabled:
+    if type(y) is not ndarray:
+        y = asarray(y)
+    recording = mode.enabled
+    if recording and y.base is array and x._view is None and x.storage.__class__ is Storage:
+        out = first_view(y, x, ((p, params),))
+    else:
+        out = tensor_of(y)
+        _link_view(p, params, x, out)
+    if recording and x._requires_grad:
         out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)
         out._requires_grad = True
     return out
 
 
-def _of_one_float(xs: tuple[Any, ...]) -> list[Any] | None:
-    """Return the arrays of tensors that all hold NumPy arrays of one float type; None if any of them does not."""
-    arrays = []
+def _of_one_float(xs: tuple[Any, ...]) -> tuple[list[Any], list[int]] | None:
+    """Return the arrays of tensors that all hold NumPy arrays of one float type, and which are WANTED; else None."""
+    arrays, kinds = [], []
     dtype = None
     for x in xs:
-        if type(x) is not Tensor or type(x.array) is not ndarray:
+        if type(x) is not Tensor or type(array := x.array) is not ndarray:
             return None
         if (view := x._view) is not None and (x._node is None or view.version != x.storage.version):
             refresh(x)
-        array = x.array
+            array = x.array
         if dtype is None:
             dtype = array.dtype
             if dtype is not _F8 and dtype is not _F4:
@@ -347,7 +350,8 @@ def _of_one_float(xs: tuple[Any, ...]) -> list[Any] | None:
         elif array.dtype is not dtype:
             return None
         arrays.append(array)
-    return arrays
+        kinds.append(WANTED if x._requires_grad else CONSTANT)
+    return arrays, kinds
 
 
 # The two fast paths. On small arrays the interpreter is the whole cost, and nearly every op is elementwise on arrays of one

@@ -337,6 +337,22 @@ def tensor_of(array: Any) -> Tensor:
     return x
 
 
+def first_view(array: Any, base: Tensor, path: Path) -> Tensor:
+    """Return the tensor of an array that was cut out of a base, which is no view itself, while ops were recorded."""
+    x: Tensor = _new(Tensor)
+    x.array = array
+    x._node = x._grad = x._hooks = None
+    x._requires_grad = False
+    x.storage = storage = base.storage
+    x._view = view = _new(View)
+    view._base = base
+    view.path = path
+    view.kind = ""
+    view.version = storage.version
+    view.inherited = False
+    return x
+
+
 class AccumulateGrad:
     """The end of an edge at a leaf, as `grad_fn.next_functions` shows it. The leaf itself keeps its hooks."""
 

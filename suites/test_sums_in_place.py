@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import reference_impl as tape
 from harness import backends
+from harness.backends.reference import OPS
 from harness.cases import Case
 from harness.generation import random_program
 from harness.judgement import agree_exactly
@@ -19,6 +21,7 @@ from reference_impl import engine
 from reference_impl.primitives import PRIMITIVES
 
 REFERENCE = backends.get("reference")
+EVALUATE = functools.partial(backends.straighten, ops=OPS)
 
 
 def cases(seed: int, count: int = 60) -> Iterator[Case]:
@@ -69,6 +72,40 @@ def test_an_array_of_one_name_is_private(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(engine, "LARGE", 0)
     array = np.zeros(3)
     assert engine.is_private(array)
+
+
+def shared() -> int:
+    """How many gradients of leaves of drawn programs share memory with something else."""
+    found = 0
+    for case in cases(6):
+        leaves = [tape.Tensor(x.copy()) for x in case.primals]
+        for leaf, wants in zip(leaves, case.requires_grad, strict=True):
+            leaf.requires_grad_(wants)
+        outputs = EVALUATE(case.program)(leaves)
+        pairs = [(y, tape.Tensor(ct.copy())) for y, ct in zip(outputs, case.cotangents, strict=True) if ct is not None]
+        pairs = [(y, ct) for y, ct in pairs if y.requires_grad]
+        if not pairs:
+            continue
+        tape.autograd.backward([y for y, _ in pairs], [ct for _, ct in pairs])
+        grads = [leaf.grad.array for leaf in leaves if leaf.grad is not None]
+        others = [*(leaf.array for leaf in leaves), *(y.array for y in outputs), *(ct.array for _, ct in pairs)]
+        for k, g in enumerate(grads):
+            found += any(np.shares_memory(g, other) for other in (*others, *grads[:k]))
+    return found
+
+
+def test_gradients_of_leaves_share_no_memory() -> None:
+    assert shared() == 0
+
+
+def test_a_shared_gradient_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = engine._accumulate
+
+    def keep(leaf: tape.Tensor, ct: Any, create_graph: bool, *, own: bool) -> None:
+        before(leaf, ct, create_graph, own=True)  # whether or not the pass made it
+
+    monkeypatch.setattr(engine, "_accumulate", keep)
+    assert shared() > 0
 
 
 def rows_of_a_matrix() -> tuple[object, object]:
