@@ -50,7 +50,7 @@ def _name(node: Node) -> str:
 
 @primitive(
     INDEXING,
-    vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, x_shape, index)],
+    vjps=[lambda ct, x_shape, index: getitem_adjoint(ct, shape=x_shape, index=index)],
     view=True,
     add_into=_add_at,
     node_name=_name,
