@@ -243,7 +243,7 @@ def _torch_distance(ct: Any, x: Any, y: Any, ord: float, dim: Any, keepdim: bool
     return where(some, slope * ct / pow_(safe, ord - 1), 0.0)
 
 
-def _torch_ndtr(ct: Any, x: Any) -> Any:
+def _by_erf(ct: Any, x: Any) -> Any:
     """The rule of (1 + erf(x / sqrt(2))) / 2, which rounds before it squares."""
     slope = scaled(exp(-square(scaled(x, by="-1/sqrt(2)"))), by="2/sqrt(pi)")
     return -scaled(slope * (ct * 0.5), by="-1/sqrt(2)")
@@ -298,6 +298,7 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         "fmax": (lambda ct, a, b: where(gt(a, b), ct, 0.0), lambda ct, a, b: where(gt(a, b), 0.0, ct)),
         "fmin": (lambda ct, a, b: where(lt(a, b), ct, 0.0), lambda ct, a, b: where(lt(a, b), 0.0, ct)),
         "log_ndtr": _by_exponential,
+        "ndtr": _by_erf,
         "logsigmoid": lambda ct, x: ct * _jax_sigmoid(-x),
         "softplus": _jax_softplus,
         "mish": _jax_mish,
@@ -323,7 +324,7 @@ RULES: Mapping[str, Mapping[str, Rule | tuple[Rule, ...]]] = {
         ),
         "vector_norm": _torch_vector_norm,
         "var": _torch_var,
-        "ndtr": _torch_ndtr,
+        "ndtr": _by_erf,
         "std": _torch_std,
         # What cancels is as large as 1.
         "gelu": _torch_gelu,

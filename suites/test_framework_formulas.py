@@ -153,6 +153,7 @@ JAX_CASES = {
     "gelu": case_of("gelu", "float64", [4e-304, 1.0], [-4.5, 1.0], approximate="tanh"),
     "logsigmoid": case_of("logsigmoid", "float64", [2.0, 1.0], [-33.23655214182057, 4.0]),
     "mish": case_of("mish", "float64", [3.0, -1.0], [-26.490653560733712, 1.0]),
+    "ndtr": case_of("ndtr", "float64", [1.0, -2.0], [-23.5, 13.0]),
     "softplus": case_of("softplus", "float64", [2.0, 1.0], [-33.3, 25.7], beta=1.0, threshold=1000.0),
 }
 
@@ -222,7 +223,7 @@ def test_a_product_is_divided_by_a_factor_that_rounding_may_make_zero(name: str)
 
 SAME = (
     *(("torch", name) for name in (*RULES["torch"], *formulae.FORMULAE["torch"])),
-    *(("jax", name) for name in ("atanh", "gelu", "reciprocal", "logsigmoid", "softplus", "mish", "div")),
+    *(("jax", name) for name in ("atanh", "gelu", "reciprocal", "logsigmoid", "softplus", "mish", "div", "ndtr")),
 )
 
 
