@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from reference_impl.checks import axis_of
-from reference_impl.given import cut
-from reference_impl.moving import expand, ravel, reshape, unsqueeze
+from reference_impl.given import cut, flat_sizes
+from reference_impl.modes import mode
+from reference_impl.moving import expand, permute, ravel, reshape, unsqueeze
 from reference_impl.ops import elementwise, indexing, movement
-from reference_impl.tensor import Tensor, not_a_view
+from reference_impl.tensor import Tensor, not_a_view, rename
 
 __all__ = [
+    "as_strided",
     "chunk",
     "diag",
     "diag_embed",
@@ -267,3 +269,57 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
         return cut(expand(unsqueeze(cut(input, axis, slice(0, 1)), -1), (*shape, 1)), len(shape), slice(0, 0))
     out: Tensor = movement.unfold(input, dim=axis, size=size, step=step)
     return out
+
+
+def as_strided(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+    """The memory that the input lies in, under any shape, steps and offset, all counted in elements; a view.
+
+    It is cut out of the input where that lies densely and holds all of it, else out of the input's base.
+
+    Raises:
+        RuntimeError: a step is negative, there are not as many steps as lengths, the view leaves the memory, or that is not
+            dense.
+    """
+    lengths, steps = flat_sizes((size,)), flat_sizes((stride,))
+    start = input.storage_offset() if storage_offset is None else int(storage_offset)
+    if len(lengths) != len(steps):
+        raise RuntimeError(f"mismatch in length of strides and shape: {list(steps)} and {list(lengths)}")
+    if builtins.min(steps, default=0) < 0:
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(steps)}")
+    if start < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {start}")
+    flat, first = _memory_of(input), start - input.storage_offset()
+    span = builtins.sum((n - 1) * s for n, s in zip(lengths, steps, strict=True)) + 1 if 0 not in lengths else 0
+    if (flat is None or not 0 <= first <= flat.array.size - span) and input._base is not None:
+        flat, first = _memory_of(input._base), start
+    if flat is None:
+        raise RuntimeError(f"as_strided: of a tensor whose memory has gaps, strides {list(input.stride())}")
+    if first + span > flat.array.size:
+        item = input.element_size()
+        raise RuntimeError(
+            f"setStorage: sizes {list(lengths)}, strides {list(steps)}, storage offset {start}, and itemsize {item} requiring "
+            f"a storage size of {(start + span) * item} are out of bounds for storage of size {flat.array.size * item}"
+        )
+    if not span:
+        out = reshape(cut(flat, 0, slice(0, 0)), lengths)
+    else:
+        out = cut(flat, 0, slice(first, first + span))
+        for length, step in zip(lengths, steps, strict=True):
+            # The last dimension is what is left of the memory: windows of it, one a position of this dimension.
+            left = out.array.shape[-1] - (length - 1) * step
+            if step:
+                out = movement.unfold(out, dim=out.ndim - 1, size=left, step=step)
+            else:
+                out = expand(unsqueeze(out, -2), (*out.shape[:-1], length, left))
+        out = cut(out, len(lengths), 0)
+    if out._node is not None and mode.enabled:
+        rename(out._node, "AsStridedBackward0")
+    return out
+
+
+def _memory_of(x: Tensor) -> Tensor | None:
+    """Return the elements of a tensor in the order in which they lie in memory, as a view; None where there are gaps."""
+    if x.array.flags.c_contiguous:
+        return reshape(x, (-1,))
+    turned = permute(x, sorted(range(x.ndim), key=lambda d: x.array.strides[d], reverse=True))
+    return reshape(turned, (-1,)) if turned.array.flags.c_contiguous else None

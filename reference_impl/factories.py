@@ -100,7 +100,7 @@ def shape_of(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
     """Return the shape that sizes name, one by one or as one sequence, or by keyword."""
     if keyword is not None:
         size = (keyword,)
-    if len(size) == 1 and not isinstance(size[0], int):
+    if len(size) == 1 and not isinstance(size[0], int | np.integer):
         size = tuple(size[0])
     return tuple(int(n) for n in size)
 
@@ -118,8 +118,11 @@ def _filler(
         return leaf(array.astype(default_float() if dtype is None else dtype.numpy), requires_grad)
 
     def like(input: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
-        array = np.asarray(fill(tuple(input.shape)))
-        return leaf(array.astype(input.array.dtype if dtype is None else dtype.numpy), requires_grad)
+        kept = input.array.dtype if dtype is None else dtype.numpy
+        # In the order of its dimensions, unless they share memory.
+        array = np.empty_like(input.array, kept, "C" if 0 in input.array.strides else "K")
+        array[...] = fill(())
+        return leaf(array, requires_grad)
 
     factory.__name__ = factory.__qualname__ = name
     factory.__doc__ = f"Return a tensor {doc}."
@@ -136,7 +139,8 @@ empty, empty_like = _filler("empty", np.zeros, "of no particular values")
 @placed
 def full(size: Shape, fill_value: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
     """Return a tensor filled with one value; its dtype is the value's."""
-    array = np.full(shape_of((size,), None), as_array(fill_value))
+    value = fill_value.item() if isinstance(fill_value, np.generic) else fill_value
+    array = np.full(shape_of((size,), None), as_array(value))
     return leaf(array if dtype is None else array.astype(dtype.numpy), requires_grad)
 
 
@@ -160,7 +164,7 @@ def arange(
         raise RuntimeError(f"unsupported range: {first} -> {last}")
     if (last - first) * step < 0:
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: {first}, {last}, {step}")
-    whole = all(isinstance(v, int) for v in (first, last, step))
+    whole = all(isinstance(v, int | np.integer) for v in (first, last, step))
     array = np.arange(first, last, step)
     return leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
 

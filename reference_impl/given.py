@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from reference_impl.ops import indexing
 from reference_impl.tensor import Tensor
 
@@ -14,7 +16,7 @@ def flat_sizes(sizes: tuple[Any, ...], keyword: Any = None) -> tuple[int, ...]:
     """Sizes or dimensions that were given as numbers, as one sequence, or by keyword."""
     if keyword is not None:
         return tuple(int(n) for n in keyword)
-    if len(sizes) == 1 and not isinstance(sizes[0], int | Tensor):
+    if len(sizes) == 1 and not isinstance(sizes[0], int | Tensor | np.integer):
         return tuple(int(n) for n in sizes[0])
     return tuple(int(n) for n in sizes)
 

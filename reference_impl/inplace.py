@@ -168,7 +168,7 @@ def _scattered(base: Tensor, new: Tensor, path: Path) -> Node:
     p = PRIMITIVES["view_scatter"]
     make = recorder(p, (WANTED if base._requires_grad else CONSTANT, WANTED))
     node = make(p, (base, new), (base.array, new.array), base, {"path": path})
-    rename(node, "CopySlices")
+    rename(node, "torch::autograd::CopySlices")
     node.frees = True  # it keeps no values, yet PyTorch lets it run once only
     return node
 
@@ -257,8 +257,8 @@ def _overwritten(x: Tensor, value: Any, name: str) -> Tensor:
             ) from None
         if value.array.dtype != x.array.dtype:
             value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
-    elif x.array.dtype.kind != "f":
-        value = int(value)
+    else:
+        value = _plain_number(x, value)
     result: Tensor = elementwise.overwrite(x, value)
     rename(result._node, name)
     return result
@@ -312,19 +312,73 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
         RuntimeError: x is a leaf that requires grad, or the value does not broadcast to the place.
         IndexError: the index is out of range.
     """
+    if not isinstance(value, Tensor):
+        value = _plain_number(x, value)
     plain, picks = indexing.in_two_steps(index, x.array.shape)
     if picks is None:
         piece = x if _selects_all(plain, x.array.shape) else apply(PRIMITIVES["getitem"], x, index=plain)
         check_writable(piece, value)
         name = "CopyBackwards" if isinstance(value, Tensor) else "FillBackward0"
-        assign(piece, _overwritten(piece, _without_leading_ones(value, piece.array.ndim), name))
+        value = _without_leading_ones(value, piece.array.ndim)
+        if isinstance(value, Tensor) and not _fits(value.array.shape, piece.array.shape):
+            functions.expand(value, piece.array.shape)  # which says why not
+        assign(piece, _overwritten(piece, value, name))
         return
     check_writable(x, value)
-    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
-    if value.array.dtype != x.array.dtype:
-        value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
     piece = x if plain is None else apply(PRIMITIVES["getitem"], x, index=plain)
+    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=x.array.dtype))
+    place = piece.array[picks].shape
+    value = _without_leading_ones(value, len(place))
+    if not _fits(value.array.shape, place):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape "
+            f"{list(place)}"
+        )
+    if value.array.dtype != x.array.dtype:
+        if value.array.size != 1 or not _is_mask(picks):
+            raise RuntimeError(
+                "Index put requires the source and destination dtypes match, got "
+                f"{_name(x)} for the destination and {_name(value)} for the source."
+            )
+        value = apply(PRIMITIVES["to"], value, dtype=x.array.dtype)
     assign(piece, apply(PRIMITIVES["index_put"], piece, value, index=picks))
+
+
+def _plain_number(x: Tensor, value: Any) -> Any:
+    """Return a number as one of Python's, in the kind of x.
+
+    Raises:
+        TypeError: it is something else.
+        RuntimeError: x's element type has no room for it.
+    """
+    if isinstance(value, np.float64):
+        value = float(value)
+    elif isinstance(value, np.integer | np.bool_):
+        value = value.item()
+    if not isinstance(value, bool | int | float):
+        kind = type(value)
+        what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+        raise TypeError(f"can't assign a {what} to a {type_name(x.array.dtype)}")
+    dtype = x.array.dtype
+    if dtype.kind == "b":
+        return bool(value)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        low = -limits.max if dtype.kind == "u" else limits.min
+        if value != value or not low <= value <= limits.max:
+            raise RuntimeError(f"value cannot be converted to type {dtype.name}_t without overflow: {value!r}")
+        return int(value) % (limits.max + 1) if dtype.kind == "u" else int(value)
+    return value
+
+
+def _is_mask(picks: Any) -> bool:
+    """Tell whether the only array of an index is a mask: one number is then filled in, which casts."""
+    arrays = [i for i in picks if isinstance(i, np.ndarray)]
+    return len(arrays) == 1 and arrays[0].dtype == bool
+
+
+def _fits(shape: tuple[int, ...], place: tuple[int, ...]) -> bool:
+    return len(shape) <= len(place) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(place), strict=False))
 
 
 def _selects_all(index: Any, shape: tuple[int, ...]) -> bool:

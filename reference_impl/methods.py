@@ -49,7 +49,7 @@ METHODS = (
     *("norm prod quantile softmax sort std sum topk trace var").split(),
     # movement
     *(
-        "adjoint broadcast_to chunk diag diag_embed diagflat diagonal dsplit expand expand_as flatten flip fliplr"
+        "adjoint as_strided broadcast_to chunk diag diag_embed diagflat diagonal dsplit expand expand_as flatten flip fliplr"
     ).split(),
     *("flipud hsplit moveaxis movedim narrow permute ravel repeat repeat_interleave reshape roll rot90 select").split(),
     *("split split_with_sizes squeeze swapaxes swapdims t tensor_split tile transpose unbind unflatten unfold").split(),
@@ -153,7 +153,7 @@ def _backward(
 def _matrix_transpose(x: Tensor, name: str) -> Tensor:
     if name == "H" and x.ndim not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {x.ndim}-D tensor.")
-    if name != "H" and x.ndim < 2:
+    if name != "H" and x.ndim == 1:
         raise RuntimeError(
             f"tensor.{name} is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor."
         )

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from reference_impl.checks import axes_of, axis_of, index_array
-from reference_impl.dtypes import DType
+from reference_impl.dtypes import DType, scalar_type
 from reference_impl.given import cut, flat_sizes, tensors_of
 from reference_impl.ops import elementwise, indexing, movement
-from reference_impl.tensor import Tensor, not_a_view
+from reference_impl.primitives import broadcast_error
+from reference_impl.tensor import Tensor, not_a_view, rename
 
 __all__ = [
     "adjoint",
@@ -93,13 +94,40 @@ def view(input: Tensor, *sizes: Any, size: Any = None, dtype: DType | None = Non
     """
     sizes = sizes if size is None else (size,)
     if dtype is not None or (len(sizes) == 1 and isinstance(sizes[0], DType)):
-        raise RuntimeError(f"view(dtype) is not supported, got {dtype or sizes[0]}")
+        return _reinterpreted(input, dtype or sizes[0])
     out = reshape(input, *sizes)
     if out.array.size and not np.may_share_memory(out.array, input.array):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead."
         )
+    return out
+
+
+def _reinterpreted(x: Tensor, dtype: DType) -> Tensor:
+    """Return the same bytes as elements of another type, which autograd does not follow.
+
+    Raises:
+        RuntimeError: elements of another length do not lie side by side, or do not come out even.
+    """
+    old, new = x.array.itemsize, dtype.itemsize
+    if old != new:
+        if not x.array.ndim:
+            raise RuntimeError(
+                f"self.dim() cannot be 0 to view {scalar_type(x.dtype)} as {scalar_type(dtype)} (different element sizes)"
+            )
+        if x.array.shape[-1] * old % new:
+            raise RuntimeError(
+                f"self.size(-1) must be divisible by {new // old} to view {scalar_type(x.dtype)} as {scalar_type(dtype)} "
+                f"(different element sizes), but got {x.array.shape[-1]}"
+            )
+        if x.stride(-1) != 1:
+            raise RuntimeError(
+                f"self.stride(-1) must be 1 to view {scalar_type(x.dtype)} as {scalar_type(dtype)} (different element "
+                f"sizes), but got {x.stride(-1)}"
+            )
+    out = Tensor(x.array.view(dtype.numpy))
+    out.storage = x.storage
     return out
 
 
@@ -127,6 +155,8 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     axis = axis_of(dim, input.array.ndim)
     shape, n = tuple(input.array.shape), input.array.shape[axis]
     lengths = flat_sizes((sizes,))
+    if not lengths:
+        raise RuntimeError("unflatten: sizes must be non-empty")
     known = math.prod(k for k in lengths if k != -1)
     full = tuple(n // builtins.max(known, 1) if k == -1 else k for k in lengths)
     if math.prod(full) != n:
@@ -222,7 +252,9 @@ def t(input: Tensor) -> Tensor:
     """
     if input.array.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D")
-    return reshape(input, tuple(input.shape)) if input.array.ndim < 2 else transpose(input, 0, 1)
+    out = reshape(input, tuple(input.shape)) if input.array.ndim < 2 else transpose(input, 0, 1)
+    rename(out._node, "TBackward0")
+    return out
 
 
 def adjoint(input: Tensor) -> Tensor:
@@ -395,14 +427,19 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
         return Size(np.broadcast_shapes(*((s,) if isinstance(s, int) else tuple(s) for s in shapes)))
     except ValueError:
         raise RuntimeError(
-            f"Shape mismatch: objects cannot be broadcast to a single shape: {', '.join(str(list(s)) for s in shapes)}"
+            "Attempting to broadcast a dimension: shape mismatch: objects cannot be broadcast to a single shape: "
+            f"{', '.join(str(s) for s in shapes)}"
         ) from None
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """The tensors expanded to the shape that they broadcast to; views."""
     xs = tensors_of(tensors)
-    shape = broadcast_shapes(*(x.array.shape for x in xs))
+    shape: tuple[int, ...] = ()
+    for x in xs:
+        if error := broadcast_error(shape, x.array.shape):
+            raise error
+        shape = np.broadcast_shapes(shape, x.array.shape)
     return tuple(expand(x, shape) for x in xs)
 
 
@@ -413,6 +450,8 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
         RuntimeError: there are fewer numbers than dimensions.
     """
     times = flat_sizes(repeats)
+    if builtins.min(times, default=0) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension: repeats are {list(times)}")
     extra = len(times) - input.array.ndim
     if extra < 0:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")

@@ -418,6 +418,8 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: bool = False
         IndexError: an index is out of range.
         RuntimeError: the dtypes differ, or the values do not broadcast.
     """
+    if isinstance(indices, Tensor):
+        raise TypeError("index_put(): argument 'indices' (position 2) must be tuple of Tensors, not Tensor")
     values = _value_for(input, values)
     if values.array.dtype != input.array.dtype:
         raise RuntimeError(

@@ -56,6 +56,7 @@ __all__ = [
     "apply",
     "at_once",
     "binary",
+    "broadcast_error",
     "counted",
     "cut_out",
     "primitive",
@@ -71,7 +72,7 @@ __all__ = [
 
 _F2, _F4, _F8 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
 FAST = (_F8, _F4)  # the dtypes that need no care
-ndarray, asarray, np_array = np.ndarray, np.asarray, np.array
+ndarray, asarray, np_array, _scalar = np.ndarray, np.asarray, np.array, np.generic
 
 ELEMENTWISE = "elementwise"
 REDUCTION = "reduction"
@@ -310,6 +311,8 @@ def at_once(p: Primitive, xs: tuple[Any, ...], params: dict[str, Any]) -> Tensor
 
 def _wrapped(p: Primitive, x: Tensor, array: Any, y: Any, params: dict[str, Any]) -> Tensor:
     """Return the tensor of what a primitive made of one of a float type, recorded as `apply` does it."""
+    if y.dtype is not array.dtype and _has_scalars(params):
+        return _apply(p, (x,), params)  # type: ignore[no-any-return]
     out = tensor_of(y if type(y) is ndarray else asarray(y))
     if x._requires_grad and mode.enabled and p.rules:
         out._node = (p.recorders.get(_WANTED) or recorder(p, _WANTED))(p, (x,), (array,), out, params)
@@ -458,7 +461,7 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
 
 def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     arrays, kinds = [], []
-    traced = half = False
+    traced = half = scalars = False
     handler = None
     for a in args:
         if isinstance(a, Tensor):
@@ -469,11 +472,14 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
             a = a.array
         else:
             kinds.append(BARE if hasattr(a, "shape") else NUMBER)
+            scalars = scalars or isinstance(a, _scalar)
         if type(a) is ndarray:
             half = half or a.dtype is _F2
         elif type(a) in _foreign_types:
             handler = _foreign_types[type(a)]
         arrays.append(a)
+    if traced and (scalars or _has_scalars(params)):
+        return _apply(p, tuple(map(_weak, args)), {k: _weak(v) for k, v in params.items()})
     if p.name in _REFUSE_BOOLS and traced:
         _refuse_bools(p.name, arrays)
     if traced and p.promotes and _needs_cast(p, arrays):
@@ -502,6 +508,15 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out._node = _indirect(node) if half else node
         out._requires_grad = True
     return out
+
+
+def _has_scalars(params: dict[str, Any]) -> bool:
+    return any(isinstance(v, _scalar) for v in params.values())
+
+
+def _weak(value: Any) -> Any:
+    """Return one of NumPy's scalars as a number of Python's, which never widens a tensor; anything else as it is."""
+    return value.item() if isinstance(value, _scalar) else value
 
 
 _REFUSE_BOOLS = {
@@ -762,18 +777,22 @@ def _cast(p: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _shape_error(p: Primitive, arrays: list[Any], error: ValueError) -> Exception:
     shapes = [a.shape for a in arrays if hasattr(a, "shape")]
-    if p.kind == ELEMENTWISE and len(shapes) > 1:
-        a, b = shapes[-2], shapes[-1]
-        for k in range(1, min(len(a), len(b)) + 1):
-            if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
-                dim = max(len(a), len(b)) - k
-                return RuntimeError(
-                    f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at non-singleton "
-                    f"dimension {dim}"
-                )
+    if p.kind == ELEMENTWISE and len(shapes) > 1 and (found := broadcast_error(shapes[-2], shapes[-1])):
+        return found
     if isinstance(error, np.exceptions.AxisError):
         return IndexError(f"{p.name}(): Dimension out of range: {error}")
     return RuntimeError(f"{p.name}(): {error} (shapes {', '.join(str(list(s)) for s in shapes)})")
+
+
+def broadcast_error(a: tuple[int, ...], b: tuple[int, ...]) -> RuntimeError | None:
+    """Return the error that says where two shapes do not broadcast; None if they do."""
+    for k in range(1, min(len(a), len(b)) + 1):
+        if a[-k] != b[-k] and 1 not in (a[-k], b[-k]):
+            return RuntimeError(
+                f"The size of tensor a ({a[-k]}) must match the size of tensor b ({b[-k]}) at non-singleton "
+                f"dimension {max(len(a), len(b)) - k}"
+            )
+    return None
 
 
 def unbroadcast(ct: Any, shape: tuple[int, ...]) -> Any:

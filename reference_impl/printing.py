@@ -29,7 +29,7 @@ def render(x: Tensor) -> str:
     ):
         suffixes.append(f"dtype={x.dtype}")
     if x.grad_fn is not None:
-        suffixes.append(f"grad_fn=<{x.grad_fn.name()}>")
+        suffixes.append(f"grad_fn=<{type(x.grad_fn).__name__}>")
     elif x.requires_grad:
         suffixes.append("requires_grad=True")
     body = "[]" if array.size == 0 else _values(array)

@@ -69,5 +69,5 @@ def _in_place_of(x: Tensor) -> Tensor:
 
 
 RELAID: dict[str, Callable[..., Tensor]] = {
-    f"{name}_": _relaid(name) for name in "squeeze swapaxes swapdims t transpose unsqueeze".split()
+    f"{name}_": _relaid(name) for name in "as_strided squeeze swapaxes swapdims t transpose unsqueeze".split()
 }

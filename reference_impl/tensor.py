@@ -214,7 +214,7 @@ class Node:
         return pull_back(self, cotangents)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{type(_shown(self)).__name__} object at {id(self):#x}>"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_saved_"):  # as PyTorch shows what a node keeps: _saved_self, _saved_other, _saved_result
@@ -237,7 +237,7 @@ def _end_of_edge(end: Target | None) -> tuple[Any, int]:
 
 def _shown(node: Node | None) -> Node | None:
     """Return a node that the user will see, its class now named as the node: names cost nothing before."""
-    if node is not None and type(node).__name__ != (name := node.name()):
+    if node is not None and type(node).__name__ != (name := node.name()).rpartition(":")[2]:
         rename(node, name)
     return node
 
@@ -247,7 +247,8 @@ def rename(node: Node | None, name: str) -> None:
     if node is not None:
         base = type(node)
         if (base, name) not in _renamed:
-            _renamed[base, name] = type(name, (base,), {"__slots__": (), "name": lambda node: name})
+            shown = name.rpartition(":")[2]  # without a namespace
+            _renamed[base, name] = type(shown, (base,), {"__slots__": (), "name": lambda node: name})
         object.__setattr__(node, "__class__", _renamed[base, name])
 
 
@@ -643,8 +644,7 @@ class Tensor:
         if dim is None:
             return self.shape
         if not -self.array.ndim <= dim < self.array.ndim:
-            low, high = -max(self.array.ndim, 1), max(self.array.ndim, 1) - 1
-            raise IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim})")
+            raise _no_dimension(dim, self.array.ndim)
         return self.array.shape[dim]
 
     @property
@@ -678,6 +678,8 @@ class Tensor:
     def stride(self, dim: int | None = None) -> Any:
         """Return the steps between neighbours, in elements."""
         steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        if dim is not None and not -len(steps) <= dim < len(steps):
+            raise _no_dimension(dim, len(steps))
         return steps if dim is None else steps[dim]
 
     def data_ptr(self) -> int:
@@ -766,12 +768,26 @@ class Tensor:
         return int(self.array.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.array.ndim == 0 else format(str(self), spec)
+        return format(self.item(), spec) if self.array.ndim == 0 else object.__format__(self, spec)
 
     def __len__(self) -> int:
         if self.array.ndim == 0:
             raise TypeError("len() of a 0-d tensor")
         return len(self.array)
+
+    def __contains__(self, element: Any) -> bool:
+        if not isinstance(element, Tensor | bool | int | float | np.number | np.bool_):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
+        return bool(np.any(self.array == getattr(element, "array", element)))
+
+    def __delitem__(self, index: Any) -> None:
+        raise TypeError("Tensor does not support deleting items")
+
+    def is_set_to(self, tensor: Tensor) -> bool:
+        """Tell whether another tensor is the same view of the same memory: address, shape and steps."""
+        return (self.data_ptr(), self.shape, self.stride()) == (tensor.data_ptr(), tensor.shape, tensor.stride())
 
     __hash__ = object.__hash__
 
@@ -779,6 +795,11 @@ class Tensor:
         from reference_impl.printing import render
 
         return render(self)
+
+
+def _no_dimension(dim: int, ndim: int) -> IndexError:
+    low, high = -max(ndim, 1), max(ndim, 1) - 1
+    return IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim})")
 
 
 class Size(tuple[int, ...]):
@@ -912,11 +933,20 @@ _AMBIGUOUS = (
 )
 
 
+def _float_of(values: Any) -> Any:
+    """Return the float type of a list of numbers: NumPy's among them keep theirs, Python's take the default one."""
+    items = values if isinstance(values, list | tuple) else ()
+    own = {item.dtype for item in items if isinstance(item, np.floating)}
+    if not own:
+        return default_float()
+    return np.result_type(*own, *([default_float()] if any(type(item) is float for item in items) else []))
+
+
 def as_array(values: Any) -> Any:
     """Return values as an array of a dtype that the tape has: Python floats take the default float type."""
     array = np.asarray(values)
     if array.dtype.kind == "f" and not isinstance(values, (np.ndarray, np.generic)):
-        array = array.astype(default_float())
+        array = array.astype(_float_of(values))
     if array.size == 0 and array.dtype == np.float64 and not isinstance(values, np.ndarray):
         array = array.astype(default_float())
     from_numpy_dtype(array.dtype)

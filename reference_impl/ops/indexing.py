@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.primitives import INDEXING, primitive, unbroadcast
-from reference_impl.tensor import Node
+from reference_impl.tensor import Node, Tensor
 
 __all__ = [
     "BasicIndex",
@@ -110,7 +110,7 @@ def plain_index(index: Any, ndim: int) -> Any:
         return BasicIndex((index, ...))
     items: list[Any] = []
     used = 0  # dimensions
-    for given in index if isinstance(index, tuple) else (index,):
+    for given in index if isinstance(index, tuple) or _stands_for_tuple(index) else (index,):
         item = given if type(given) is int or given is None or given is Ellipsis else _plain_item(given)
         items.append(item)
         if type(item) is int or type(item) is slice:
@@ -125,6 +125,14 @@ def plain_index(index: Any, ndim: int) -> Any:
             )
         raise IndexError(f"too many indices for tensor of dimension {ndim}: {index!r}")
     return _for_numpy(tuple(items))
+
+
+def _stands_for_tuple(index: Any) -> bool:
+    """Tell whether a list means its items one by one, as in ``x[[[0, 1], [1, 0]]]``: what NumPy once did, PyTorch does."""
+    return isinstance(index, list) and len(index) < 32 and any(i is None or isinstance(i, _SEVERAL) for i in index)
+
+
+_SEVERAL = (slice, type(Ellipsis), list, tuple, np.ndarray, Tensor)
 
 
 def in_two_steps(index: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
@@ -190,18 +198,31 @@ def _plain_item(item: Any) -> Any:
         return item
     if isinstance(item, slice):
         if item.step is not None and item.step <= 0:
-            raise ValueError(f"step must be greater than zero, got {item.step}")
+            raise ValueError("step must be greater than zero" if item.step else "slice step cannot be zero")
         return item
     if isinstance(item, (bool, np.bool_)):
         return np.array(item)
     if isinstance(item, (int, np.integer)):
         return int(item)
+    if isinstance(item, str):
+        raise TypeError(f"new(): invalid data type 'str': {item!r} is no index")
+    if isinstance(item, float | complex):
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+            f"{type(item).__name__})"
+        )
     array = np.asarray(getattr(item, "array", item))
-    if array.dtype.kind not in "iub" and array.size:
+    is_list = isinstance(item, list | tuple)
+    if array.dtype.name not in _INDEX_TYPES and not (is_list and not array.size):
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {array.dtype}")
+    if array.dtype.name == "uint8":  # bytes were the booleans of old
+        return array != 0
     array = array if array.dtype.kind == "b" else array.astype(np.int64)
     # A 0-d integer tensor counts as a plain integer, so that it gives a view.
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
+
+
+_INDEX_TYPES = frozenset(("int64", "int32", "uint8", "bool"))
 
 
 @primitive(

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-@primitive(MOVEMENT, vjps=[lambda ct, x_shape: reshape(ct, shape=x_shape)], view=True)
+@primitive(MOVEMENT, vjps=[lambda ct, x_shape: reshape(ct, shape=x_shape)], view=True, node_name="ViewBackward0")
 def reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
     """The same elements in row-major order under another shape; a view where strides allow, else a copy."""
     return x.reshape(shape)
