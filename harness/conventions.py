@@ -43,7 +43,7 @@ from reference_impl.ops.elementwise import (
 from reference_impl.ops.reductions import count, mean, norm_vjp, product_of_others, restore, sum_
 from reference_impl.ops.rounding import copysign
 from reference_impl.ops.scans import cumprod_vjp, from_the_end
-from reference_impl.ops.special import density, erf, i0e, i1e, scaled
+from reference_impl.ops.special import density, erf, erfc, i0e, i1e, scaled
 from reference_impl.primitives import replaced_rules
 
 __all__ = ["RULES", "as_in", "declared_ops", "following", "formulae", "only_rounds"]
@@ -159,7 +159,7 @@ def _jax_sigmoid(x: Any) -> Any:
 
 
 def _jax_softplus(ct: Any, x: Any, beta: float, threshold: float) -> Any:
-    return where(gt(x * beta, threshold), ct, ct * _jax_sigmoid(x * beta))
+    return where(gt(x * beta, threshold), ct, ct / beta * _jax_sigmoid(x * beta) * beta)
 
 
 def _jax_mish(ct: Any, x: Any) -> Any:
@@ -168,9 +168,14 @@ def _jax_mish(ct: Any, x: Any) -> Any:
 
 
 def _jax_gelu(ct: Any, x: Any, approximate: str) -> Any:
-    """The rule of x (1 + tanh(...)) / 2, which begins with the cotangent: small numbers are taken for 0 on the way."""
+    """The rules of x erfc(-x / sqrt(2)) / 2, which rounds before it squares, and of x (1 + tanh(...)) / 2.
+
+    Both begin with the cotangent: small numbers are taken for 0 on the way.
+    """
     if approximate == "none":
-        return ct * gelu_slope(x, approximate)
+        e = scaled(x, by="-1/sqrt(2)")
+        slope = scaled(ct * (x * 0.5), by="2/sqrt(pi)") * exp(-square(e))
+        return ct * erfc(e) * 0.5 - scaled(slope, by="-1/sqrt(2)")
     t = tanh(scaled(x + scaled(x * square(x), by="0.044715"), by="sqrt(2/pi)"))
     inner = scaled(ct * x * 0.5 * (1 - t * t), by="sqrt(2/pi)")
     return ct * ((1 + t) * 0.5) + (inner + scaled(inner, by="0.044715") * (square(x) * 3))

@@ -61,8 +61,17 @@ def nearby(
     return tuple(moved)
 
 
-def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> Iterator[Point]:
-    """Yield points, the most telling first; `elements` is how many a grown shape may have."""
+def draw(
+    subject: Subject, rng: np.random.Generator, *, elements: int = 400, grads: Sequence[Array | None] = ()
+) -> Iterator[Point]:
+    """Yield points, the most telling first.
+
+    Args:
+        subject: the function with its example.
+        rng: where numbers come from.
+        elements: how many a grown shape may have.
+        grads: a gradient at the example for each array that wants one: where it is 0, a wrong rule does not show.
+    """
     base = widened(subject.arrays)
     wanted = subject.wanted
     yield Point("the example", base, promised=True)
@@ -71,7 +80,7 @@ def draw(subject: Subject, rng: np.random.Generator, *, elements: int = 400) -> 
     if tied is not None:
         yield Point("a tie", tied)
     yield Point("a zero", _one_special(base, wanted, rng, 0.0))
-    yield from _layouts(base, wanted)
+    yield from _layouts(base, wanted, grads)
     yield from _indices(subject, base, rng)
     yield from _sizes(subject, base, rng, elements)
     yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
@@ -195,8 +204,8 @@ def _one_special(
     return made
 
 
-def _layouts(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
-    """The same numbers, differently in memory; one row repeated with stride 0."""
+def _layouts(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Array | None]) -> Iterator[Point]:
+    """The same numbers, differently in memory; one row repeated with stride 0, in all arrays and in each alone."""
     if any(x.ndim >= 2 and min(x.shape[-2:]) > 1 for x in base):
         turned = tuple(
             np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) if w and x.ndim >= 2 else x
@@ -209,13 +218,22 @@ def _layouts(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
             tuple(np.repeat(x, 2, axis=-1)[..., ::2] if w and x.ndim else x for x, w in zip(base, wanted, strict=True)),
             promised=True,
         )
-        yield Point(
-            "expanded in memory",
-            tuple(
-                np.broadcast_to(x[:1], x.shape) if w and x.ndim and x.shape[0] > 1 else x
-                for x, w in zip(base, wanted, strict=True)
-            ),
-        )
+    moving = [i for i, w in enumerate(wanted) if w]
+    slopes = dict(zip(moving, grads, strict=False))
+    expanded = {i: _expanded(base[i], slopes.get(i)) for i in moving if base[i].ndim and base[i].shape[0] > 1}
+    if expanded:
+        yield Point("expanded in memory", tuple(expanded.get(i, x) for i, x in enumerate(base)))
+    for k, y in expanded.items() if len(moving) > 1 else ():
+        # Beside the numbers of the example its own row has the gradient that it has there.
+        yield Point(f"array {k} expanded in memory", tuple(y if i == k else x for i, x in enumerate(base)))
+
+
+def _expanded(x: Array, slope: Array | None) -> Array:
+    """One row of an array in the place of all: that where the gradient is largest."""
+    row = 0
+    if slope is not None and slope.shape == x.shape and slope.size:
+        row = int(np.argmax(np.nan_to_num(np.abs(slope)).reshape(len(slope), -1).sum(axis=1)))
+    return np.broadcast_to(x[row : row + 1], x.shape)
 
 
 def _indices(subject: Subject, base: Sequence[Array], rng: np.random.Generator) -> Iterator[Point]:

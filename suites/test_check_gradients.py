@@ -373,3 +373,28 @@ def test_the_second_order_at_a_kink_of_the_program_is_held_against_differences_o
     assert asked[name].verdict == asked.verdict == "wrong"
     for kinked in (lambda x: x.relu() ** 2, lambda x: x.abs() ** 3, lambda x: x * x.abs(), torch.abs, torch.special.i0):
         assert check_gradients(kinked, x, only=[name], raises=False).verdict == "right"
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_a_layout_is_asked_where_the_gradient_is_not_zero(row: int) -> None:
+    import torch
+
+    class Larger(torch.autograd.Function):
+        """The larger of two, wrong if the first has one number in memory for all."""
+
+        @staticmethod
+        def forward(ctx: Any, a: Any, b: Any) -> Any:
+            ctx.save_for_backward(a, b)
+            return torch.maximum(a, b)
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            a, b = ctx.saved_tensors
+            once = a.ndim and a.shape[0] > 1 and a.stride(0) == 0
+            return ct * (a > b) * (1.5 if once else 1.0), ct * (b >= a)
+
+    a = torch.tensor([-1.0, -2.0, -3.0], dtype=torch.float64)
+    a[row] = 2.5
+    report = check_gradients(Larger.apply, a, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64), raises=False)
+    assert report["vjp"].verdict == "wrong"
+    assert "expanded in memory" in report["vjp"].text

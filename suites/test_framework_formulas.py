@@ -151,6 +151,8 @@ FORMULAE = {
 JAX_CASES = {
     "softsign": case_of("softsign", "float64", [2.0, 1.0], [1e9, 4.0]),
     "gelu": case_of("gelu", "float64", [4e-304, 1.0], [-4.5, 1.0], approximate="tanh"),
+    "exact gelu": case_of("gelu", "float64", [0.5, 1.0], [-20.032774880644347, 1.0], approximate="none"),
+    "flushed softplus": case_of("softplus", "float32", [0.229, 1.0], [-42.689277, 1.0], beta=2.0, threshold=20.0),
     "logsigmoid": case_of("logsigmoid", "float64", [2.0, 1.0], [-33.23655214182057, 4.0]),
     "mish": case_of("mish", "float64", [3.0, -1.0], [-26.490653560733712, 1.0]),
     "ndtr": case_of("ndtr", "float64", [1.0, -2.0], [-23.5, 13.0]),
@@ -251,7 +253,8 @@ def test_digits_that_a_formula_of_jax_loses_are_no_disagreement(name: str) -> No
     case, engine = JAX_CASES[name], backends.get("jax")
     assert [v.kind for v in examine.examine(case, engine)] == ["agree", "agree"]
     right = engine.prepare(case)()
-    wrong = replace(right, grads=tuple(None if g is None else g * (1 + 2.0**-30) for g in right.grads))
+    factor = np.ones((), case.dtype) + np.asarray(2.0**-30 if case.dtype == "float64" else 2.0**-12, case.dtype)
+    wrong = replace(right, grads=tuple(None if g is None else g * factor for g in right.grads))
     assert examine.examine(case, engine, outcome=wrong)[1].kind == "disagree"
 
 

@@ -24,7 +24,7 @@ def ask_around(check: Check, first: Seen, value: Tally, vjp: Tally) -> None:
     check.mixes = _is_broadcasting(check, first)
     _count(check, first, value, vjp)
     _in_own_dtype(check, first, value, vjp)
-    for k, point in enumerate(draw(check.subject, check.rng)):
+    for k, point in enumerate(draw(check.subject, check.rng, grads=first.answer.outcome.grads)):
         if k == 0 or vjp.wrong:
             continue
         if k >= most or check.late() or not check.around:

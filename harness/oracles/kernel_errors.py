@@ -313,6 +313,9 @@ _SPECIAL_POINTS: dict[str, Callable[[np.random.Generator, NDArray[np.float64]], 
 # to |x| there.
 _POSITIVE = frozenset({"polygamma", "digamma", "lgamma"})
 
+# Made of several formulae, or with a tail, between 10 and 40, where other points are few.
+_IN_PIECES = frozenset("erf erfc erfcx ndtr log_ndtr i0 i1 i0e i1e softplus logsigmoid mish gelu silu".split())
+
 
 def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[np.float64]:
     n = count // 6
@@ -338,6 +341,8 @@ def _line(op: str, rng: np.random.Generator, dtype: str, count: int) -> NDArray[
         parts.append(
             float(info.smallest_subnormal) * np.round(steps ** rng.uniform(0, 1, 60)) * rng.choice([-1.0, 1.0], 60)
         )
+    if op in _IN_PIECES:
+        parts.append(rng.uniform(-40.0, 40.0, n))
     points = np.concatenate(parts)
     if op == "polygamma":
         points = points[np.abs(points) < 1e6]

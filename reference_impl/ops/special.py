@@ -120,7 +120,7 @@ def erfc(x: Any) -> Any:
 
 def _erfcx(x: float) -> float:
     if x < 2.0:
-        return math.exp(x * x) * math.erfc(x) if x > -26.7 else math.inf
+        return math.exp(x * x) * math.erfc(x) if x > -26.64 else math.inf  # too large from -26.63 on
     if math.isinf(x):
         return 0.0
     fraction = 0.0
