@@ -33,6 +33,10 @@ def axes_of(x: Tensor, dim: Any) -> int | tuple[int, ...] | None:
     """
     if dim is None:
         return None
+    if isinstance(dim, str | float):
+        raise TypeError(
+            f"received an invalid combination of arguments - got ({type(dim).__name__}) for tuple of ints dim"
+        )
     if not isinstance(dim, int):
         dim = tuple(int(d) for d in dim)
         if not dim:

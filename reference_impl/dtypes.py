@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 __all__ = [
+    "DTYPES",
     "DType",
     "can_cast",
     "default_float",
@@ -49,6 +50,7 @@ _ALL = {
 }
 float64, float32, float16, int64, int32, int16, int8, uint8 = (_ALL[n] for n in list(_ALL)[:-1])
 bool_ = _ALL["bool"]
+DTYPES = tuple(_ALL.values())
 _BY_NUMPY = {d.numpy: d for d in _ALL.values()}
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 _PYTHON_KINDS = {bool: 0, int: 1, float: 2}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reference_impl.dtypes import DType, default_float
+from reference_impl.dtypes import DType, default_float, result_dtype
 from reference_impl.keywords import placed
 from reference_impl.tensor import Tensor, as_array
 
@@ -57,9 +57,42 @@ def tensor(data: Any, *, dtype: DType | None = None, requires_grad: bool = False
             stacklevel=2,
         )
         data = data.array
-    plain = _plain(data)
-    array = np.array(as_array(plain)) if dtype is None else np.array(plain, dtype=dtype.numpy)
+    try:
+        plain = _plain(data)
+        array = np.array(as_array(plain)) if dtype is None else np.array(plain, dtype=dtype.numpy)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise _why_not(data, dtype, error) from None
     return leaf(array, requires_grad)
+
+
+def _why_not(data: Any, dtype: DType | None, error: Exception) -> Exception:
+    """Return the error for data that make no tensor, as PyTorch words it."""
+    if isinstance(error, OverflowError):
+        return RuntimeError(f"value cannot be converted to type {dtype.name if dtype else 'int64'} without overflow")
+    if isinstance(data, str):
+        return TypeError("new(): invalid data type 'str'")
+    shape: list[int] = []
+    first = data
+    while isinstance(first, list | tuple):
+        shape.append(len(first))
+        first = first[0] if first else 0.0
+    return _first_misfit(data, shape, 0) or error
+
+
+def _first_misfit(data: Any, shape: list[int], depth: int) -> Exception | None:
+    if isinstance(data, list | tuple):
+        if depth == len(shape):
+            return TypeError(f"must be a number at dim {depth}, not {type(data).__name__}")
+        if len(data) != shape[depth]:
+            return ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+        return next(filter(None, (_first_misfit(d, shape, depth + 1) for d in data)), None)
+    if isinstance(data, str):
+        return ValueError("too many dimensions 'str'")
+    if not isinstance(data, bool | int | float | np.ndarray | np.generic | Tensor):
+        return RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        return ValueError(f"Overflow when unpacking long long: {data}")
+    return None
 
 
 def _plain(data: Any) -> Any:
@@ -68,7 +101,8 @@ def _plain(data: Any) -> Any:
     if isinstance(data, (list, tuple)) and any(isinstance(d, (Tensor, list, tuple)) for d in data):
         items = [_plain(d) for d in data]
         if any(isinstance(d, np.ndarray) for d in items):
-            return np.array(items)
+            types = [d.dtype if isinstance(d, np.ndarray) else as_array(d).dtype for d in items]
+            return np.array(items, result_dtype(types, [], []))
         return items
     return data
 
@@ -100,8 +134,15 @@ def shape_of(size: tuple[Any, ...], keyword: Shape | None) -> tuple[int, ...]:
     """Return the shape that sizes name, one by one or as one sequence, or by keyword."""
     if keyword is not None:
         size = (keyword,)
-    if len(size) == 1 and not isinstance(size[0], int | np.integer):
+    if len(size) == 1 and (isinstance(size[0], list | tuple) or np.ndim(getattr(size[0], "array", size[0]))):
         size = tuple(size[0])
+    for n in size:
+        if not isinstance(n, int | np.integer | Tensor):
+            raise TypeError(f"argument 'size' must be tuple of ints, not {type(n).__name__}")
+        if int(n) < 0:
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {n}: Dimension size must be non-negative."
+            )
     return tuple(int(n) for n in size)
 
 
@@ -154,10 +195,17 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: DType | None = None, req
 
 @placed
 def arange(
-    start: float, end: float | None = None, step: float = 1, *, dtype: DType | None = None, requires_grad: bool = False
+    start: float = 0,
+    end: float | None = None,
+    step: float = 1,
+    *,
+    dtype: DType | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return start, start + step, ... below end; with one argument from 0. Integers give int64, floats the default float."""
-    first, last = (0, start) if end is None else (start, end)
+    first, last, step = (
+        v.item() if isinstance(v, Tensor) else v for v in ((0, start, step) if end is None else (start, end, step))
+    )
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not (math.isfinite(first) and math.isfinite(last)):

@@ -231,21 +231,36 @@ fix = trunc
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input + alpha * other."""
-    return elementwise.add(input, other if alpha == 1 else mul(other, alpha))
+    return elementwise.add(input, other if alpha == 1 else _times(other, alpha, input))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """input - alpha * other."""
-    return elementwise.sub(input, other if alpha == 1 else mul(other, alpha))
+    return elementwise.sub(input, other if alpha == 1 else _times(other, alpha, input))
+
+
+def _times(other: Any, alpha: Any, input: Any) -> Any:
+    """Return alpha * other.
+
+    Raises:
+        RuntimeError: alpha is a float, and nothing else is.
+    """
+    if isinstance(alpha, float) and result_type(input, other).numpy.kind != "f":
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    return mul(other, alpha)
 
 
 subtract = sub
 
 
 def pow(input: Any, exponent: Any) -> Any:
-    """Input to the power exponent. A number as the base takes the exponent's dtype."""
-    if not isinstance(input, Tensor) and isinstance(exponent, Tensor):
-        input = elementwise.add(elementwise.zeros_like(exponent), input)
+    """Input to the power exponent. A number as the base takes the exponent's dtype; integers round towards 0."""
+    if isinstance(exponent, Tensor):
+        if not isinstance(input, Tensor):
+            input = elementwise.add(elementwise.zeros_like(exponent), input)
+        if exponent.array.dtype.kind == "i" and input.array.dtype.kind in "iu" and (exponent.array < 0).any():
+            units = elementwise.where(eq(abs(input), 1), elementwise.pow_(input, abs(exponent)), 0)
+            return elementwise.where(lt(exponent, 0), units, elementwise.pow_(input, clamp(exponent, min=0)))
     return elementwise.pow_(input, exponent)
 
 
@@ -302,8 +317,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
     whole = _integers_only(input, other)
+    if whole is not None and not whole[1].all():
+        raise RuntimeError("ZeroDivisionError")
     if rounding_mode == "floor" and whole is not None:
-        return Tensor(np.floor_divide(*whole))
+        return Tensor(np.asarray(np.floor_divide(*whole)).astype(result_type(input, other).numpy))
     quotient = (trunc if rounding_mode == "trunc" else floor)(elementwise.div(input, other))
     return quotient if whole is None else to(quotient, result_type(input, other))
 
@@ -525,6 +542,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def equal(input: Tensor, other: Tensor) -> bool:
     """Tell whether two tensors have one shape and equal elements."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     return input.array.shape == other.array.shape and bool(np.all(input.array == other.array))
 
 

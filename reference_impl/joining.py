@@ -46,9 +46,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     xs = list(tensors)
     if not xs:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    for i, x in enumerate(xs):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
+    _only_tensors(xs)
     # What is left is wrong, or has vectors of no elements.
     for i, x in enumerate(xs):
         if not x.array.ndim:
@@ -60,6 +58,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     _refuse_to_join(xs, first, place)
     out: Tensor = movement.cat(*xs, dim=place)
     return out
+
+
+def _only_tensors(xs: Sequence[Any]) -> None:
+    for i, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
 
 
 def _refuse_to_join(xs: Sequence[Tensor], first: tuple[int, ...], place: int) -> None:
@@ -90,6 +94,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     xs = list(tensors)
     if not xs:
         raise RuntimeError("stack expects a non-empty TensorList")
+    _only_tensors(xs)
     for i, x in enumerate(xs):
         if x.array.shape != xs[0].array.shape:
             raise RuntimeError(

@@ -84,14 +84,16 @@ INTEGERS = (
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
-def _operator(function: Callable[..., Any], compares: bool = False) -> Callable[[Tensor, Any], Any]:
+def _operator(
+    function: Callable[..., Any], compares: bool = False, numbers: tuple[type, ...] = _NUMBERS
+) -> Callable[[Tensor, Any], Any]:
     """Return an operator's method: what is neither tensor nor number nor array may know better what to do with us."""
 
     def method(x: Tensor, other: Any) -> Any:
         if not isinstance(other, Tensor):
             if isinstance(other, np.ndarray):
                 return function(x, Tensor(np.array(other)) if compares else _of_array(x, other))
-            if not isinstance(other, _NUMBERS):
+            if not isinstance(other, numbers):
                 return NotImplemented
             other = other.item() if isinstance(other, np.generic) else other
         return function(x, other)
@@ -109,9 +111,11 @@ def _of_array(x: Tensor, array: Any) -> Tensor:
     return Tensor(np.array(array))
 
 
-def _fast_operator(function: Callable[..., Any], compares: bool = False) -> Callable[[Tensor, Any], Any]:
+def _fast_operator(
+    function: Callable[..., Any], compares: bool = False, numbers: tuple[type, ...] = _NUMBERS
+) -> Callable[[Tensor, Any], Any]:
     """Return the same for an op of two arguments that has a fast path: that first."""
-    return binary(function.primitive, otherwise=_operator(function, compares))  # type: ignore[attr-defined]
+    return binary(function.primitive, otherwise=_operator(function, compares, numbers))  # type: ignore[attr-defined]
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[[Tensor, Any], Any]:
@@ -198,8 +202,8 @@ def _install() -> None:
         setattr(Tensor, f"__{name}__", _operator(function))
         setattr(Tensor, f"__r{name}__", _operator(functools.partial(_swap, function)))
     for name, method in (
-        ("matmul", _fast_operator(F.matmul)),
-        ("rmatmul", _operator(functools.partial(_swap, F.matmul))),
+        ("matmul", _fast_operator(F.matmul, numbers=())),
+        ("rmatmul", _operator(functools.partial(_swap, F.matmul), numbers=())),
     ):
         setattr(Tensor, f"__{name}__", method)
     for name, function in {

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reference_impl.checks import axis_of, in_range, index_array
-from reference_impl.dtypes import DType, int64
+from reference_impl.dtypes import DType, int64, scalar_type
 from reference_impl.keywords import placed
 from reference_impl.ops import elementwise, indexing, movement, reductions
 from reference_impl.primitives import FAST, PRIMITIVES, cut_out
@@ -270,6 +270,11 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Input where the condition holds, else other; of the condition alone, where it holds."""
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
+    if isinstance(condition, Tensor) and condition.array.dtype.name not in ("bool", "uint8"):
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{scalar_type(condition.array.dtype)}"
+        )
     return elementwise.where(condition, input, other)
 
 

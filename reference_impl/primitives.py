@@ -461,7 +461,7 @@ def apply(p: Primitive, *args: Any, **params: Any) -> Any:
 
 def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     arrays, kinds = [], []
-    traced = half = scalars = False
+    traced = half = scalars = strange = False
     handler = None
     for a in args:
         if isinstance(a, Tensor):
@@ -473,11 +473,14 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         else:
             kinds.append(BARE if hasattr(a, "shape") else NUMBER)
             scalars = scalars or isinstance(a, _scalar)
+            strange = strange or not (kinds[-1] == BARE or isinstance(a, int | float))
         if type(a) is ndarray:
             half = half or a.dtype is _F2
         elif type(a) in _foreign_types:
             handler = _foreign_types[type(a)]
         arrays.append(a)
+    if traced and strange:
+        raise _no_operand(p, args)
     if traced and (scalars or _has_scalars(params)):
         return _apply(p, tuple(map(_weak, args)), {k: _weak(v) for k, v in params.items()})
     if p.name in _REFUSE_BOOLS and traced:
@@ -487,8 +490,12 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     body = p.body
     if half and traced and p.kind not in (MOVEMENT, INDEXING) and p.name != "to":
         body = functools.partial(half_precision, p)
+    if traced and p.name in _DIVIDE_WITH_REST:
+        _refuse_zeros(arrays[1], arrays[0])
     try:
         y = body(*arrays, **params) if handler is None else handler(p.name, tuple(arrays), params)
+    except OverflowError:
+        y = body(*_wrapped_around(arrays), **params)
     except ValueError as error:
         if handler is not None:
             raise
@@ -508,6 +515,33 @@ def _apply(p: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         out._node = _indirect(node) if half else node
         out._requires_grad = True
     return out
+
+
+_DIVIDE_WITH_REST = ("remainder", "fmod")
+
+
+def _refuse_zeros(divisor: Any, number: Any) -> None:
+    """Refuse to divide integers by 0.
+
+    Raises:
+        RuntimeError: a divisor is 0, and neither is a float.
+    """
+    kinds = {getattr(x, "dtype", np.dtype(type(x))).kind for x in (divisor, number)}
+    if "f" not in kinds and not np.all(divisor):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def _wrapped_around(arrays: list[Any]) -> list[Any]:
+    """Return arguments whose numbers are too large for the integers beside them as those they wrap around to.
+
+    Raises:
+        RuntimeError: a number is too large for 64 bits.
+    """
+    dtype = next(a.dtype for a in arrays if type(a) is ndarray)
+    for a in arrays:
+        if type(a) is int and not -(2**63) <= a < 2**63:
+            raise RuntimeError(f"Overflow when unpacking long: {a}")
+    return [np_array(a).astype(dtype) if type(a) is int else a for a in arrays]
 
 
 def _has_scalars(params: dict[str, Any]) -> bool:
@@ -764,15 +798,20 @@ def _cast(p: Primitive, args: tuple[Any, ...]) -> tuple[Any, ...]:
     done = tuple(
         apply(cast, a, dtype=target) if isinstance(a, Tensor) and a.array.dtype != target else a for a in operands
     )
-    if all(a is b for a, b in zip(done, operands, strict=True)):
-        k = next(k for k, a in enumerate(args) if not isinstance(a, Tensor | bool | int | float))
-        kind = type(args[k])
-        what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        names = _public(p)
-        raise TypeError(
-            f"{p.name}(): argument {names[min(k, len(names) - 1)]!r} (position {k + 1}) must be Tensor, not {what}"
-        )
+    if all(a is b for a, b in zip(done, args[p.first_promoted :], strict=True)):
+        raise _no_operand(p, args)
     return (*args[: p.first_promoted], *done)
+
+
+def _no_operand(p: Primitive, args: tuple[Any, ...]) -> TypeError:
+    """Return the error for the first argument that is neither a tensor nor a number."""
+    k = next(k for k, a in enumerate(args) if not isinstance(a, Tensor | bool | int | float))
+    kind = type(args[k])
+    what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    names = _public(p)
+    return TypeError(
+        f"{p.name}(): argument {names[min(k, len(names) - 1)]!r} (position {k + 1}) must be Tensor, not {what}"
+    )
 
 
 def _shape_error(p: Primitive, arrays: list[Any], error: ValueError) -> Exception:

@@ -387,15 +387,22 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Label]]
     left, arrow, right = equation.replace(" ", "").partition("->")
     words = left.split(",")
     if len(words) != len(operands):
-        raise RuntimeError(f"einsum(): {len(words)} operands in the equation {equation!r}, got {len(operands)}")
+        fewer = "fewer" if len(operands) < len(words) else "more"
+        raise RuntimeError(
+            f"einsum(): {fewer} operands were provided than specified in the equation: {len(operands)} for {equation!r}"
+        )
     names: list[list[Label]] = []
     widest = 0
     for word, x in zip(words, operands, strict=True):
         before, dots, after = word.partition("...")
         rest = x.array.ndim - len(before) - len(after)
-        if not all(c in _LETTERS for c in before + after) or rest < 0 or (rest and not dots):
+        if strange := [c for c in before + after if c not in _LETTERS]:
+            raise RuntimeError(f"einsum(): invalid subscript given: {strange[0]!r}, subscripts must be in [a-zA-Z]")
+        if rest < 0 or (rest and not dots):
             raise RuntimeError(
-                f"einsum(): the subscripts {word!r} do not fit an operand of {x.array.ndim} dimensions, in {equation!r}"
+                f"einsum(): the number of subscripts in the equation ({len(before) + len(after)}) "
+                f"{'is more than' if dots else 'does not match'} the number of dimensions ({x.array.ndim}) for operand "
+                f"{len(names)}{'' if dots else ' and no ellipsis was given'}, in {equation!r}"
             )
         widest = max(widest, rest)
         names.append([*before, *range(-rest, 0), *after])
@@ -405,8 +412,15 @@ def _parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[Label]]
         result: list[Label] = [*before, *(ellipsis if dots else []), *after]
         known = {n for labels in names for n in labels}
         letters = [n for n in result if isinstance(n, str)]
-        if len(set(letters)) < len(letters) or not known.issuperset(letters):
-            raise RuntimeError(f"einsum(): output subscripts {right!r} repeat or are in no operand, in {equation!r}")
+        for name in letters:
+            if letters.count(name) > 1:
+                raise RuntimeError(
+                    f"einsum(): output subscript {name} appears more than once in the output: {equation!r}"
+                )
+            if name not in known:
+                raise RuntimeError(
+                    f"einsum(): output subscript {name} does not appear in the equation for any input operand: {equation!r}"
+                )
         return names, result
     every = [n for labels in names for n in labels if isinstance(n, str)]
     return names, [*ellipsis, *sorted(n for n in set(every) if every.count(n) == 1)]
@@ -460,7 +474,9 @@ def _contracted(
         if m == n:
             continue
         if 1 not in (m, n):
-            raise RuntimeError(f"einsum(): operands do not broadcast: subscript {name} has sizes {m} and {n}")
+            raise RuntimeError(
+                f"einsum(): subscript {name} has size {n}, which does not broadcast with previously seen size {m}"
+            )
         sizes[name] = n if m == 1 else m
         if m == 1:
             a = movement.squeeze(a, dim=left.index(name))

@@ -165,14 +165,21 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
 
 def softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """exp(input) / sum(exp(input)) along `dim`."""
-    out: Tensor = reductions.softmax(_of_type(input, dtype), dim=axes_of(input, dim))
+    out: Tensor = reductions.softmax(_floats("softmax", input, dtype), dim=axes_of(input, dim))
     return out
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: DType | None = None) -> Tensor:
     """The logarithm of `softmax`, without cancellation."""
-    out: Tensor = reductions.log_softmax(_of_type(input, dtype), dim=axes_of(input, dim))
+    out: Tensor = reductions.log_softmax(_floats("log_softmax", input, dtype), dim=axes_of(input, dim))
     return out
+
+
+def _floats(name: str, x: Tensor, dtype: DType | None) -> Tensor:
+    x = _of_type(x, dtype)
+    if x.array.dtype.kind in "biu":
+        raise NotImplementedError(f'"{name}_lastdim_kernel_impl" not implemented for {scalar_type(x.array.dtype)!r}')
+    return x
 
 
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:

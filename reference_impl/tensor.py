@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from reference_impl.devices import CPU
-from reference_impl.dtypes import DType, default_float, from_numpy_dtype, scalar_type
+from reference_impl.dtypes import DTYPES, DType, default_float, from_numpy_dtype, scalar_type
 from reference_impl.hooks import Hooks, RemovableHandle, hooks_of
 from reference_impl.modes import mode
 
@@ -652,9 +652,20 @@ class Tensor:
         """The element type."""
         return from_numpy_dtype(self.array.dtype)
 
-    def type(self, dtype: DType | None = None) -> Any:
-        """Return PyTorch's name of the tensor's type, such as "torch.FloatTensor"; with a dtype the tensor in that."""
-        return type_name(self.array.dtype) if dtype is None else self.to(dtype)
+    def type(self, dtype: DType | str | None = None) -> Any:
+        """Return PyTorch's name of the tensor's type, such as "torch.FloatTensor"; with a dtype or such a name the tensor
+        in that.
+
+        Raises:
+            ValueError: there is no type of that name.
+        """
+        if dtype is None:
+            return type_name(self.array.dtype)
+        if isinstance(dtype, str):
+            if dtype not in _named_types:
+                raise ValueError(f"invalid type: '{dtype}'")
+            dtype = _named_types[dtype]
+        return self.to(dtype)
 
     @property
     def ndim(self) -> int:
@@ -837,6 +848,8 @@ def type_name(dtype: Any) -> str:
     """Return PyTorch's name of the type of tensors of a NumPy dtype."""
     return f"torch.{scalar_type(dtype)}Tensor"
 
+
+_named_types = {type_name(d.numpy): d for d in DTYPES}
 
 Target = Union[Node, Tensor]  # noqa: UP007 - evaluated at run time
 

@@ -8,6 +8,7 @@ tensor([0., 2.])
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -340,40 +341,33 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
-    """exp(input) / sum(exp(input)) along `dim`.
-
-    Raises:
-        TypeError: no `dim` is given.
-    """
-    return functions.softmax(_of_type(input, dtype), _given("softmax", dim))
+    """exp(input) / sum(exp(input)) along `dim`."""
+    return functions.softmax(_of_type(input, dtype), _given("softmax", dim, input))
 
 
 def softmin(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
-    """The softmax of -input.
-
-    Raises:
-        TypeError: no `dim` is given.
-    """
-    return functions.softmax(-_of_type(input, dtype), _given("softmin", dim))
+    """The softmax of -input."""
+    return functions.softmax(-_of_type(input, dtype), _given("softmin", dim, input))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: DType | None = None) -> Tensor:
-    """The logarithm of `softmax`, without cancellation.
-
-    Raises:
-        TypeError: no `dim` is given.
-    """
-    return functions.log_softmax(_of_type(input, dtype), _given("log_softmax", dim))
+    """The logarithm of `softmax`, without cancellation."""
+    return functions.log_softmax(_of_type(input, dtype), _given("log_softmax", dim, input))
 
 
 def _of_type(x: Tensor, dtype: DType | None) -> Tensor:
     return x if dtype is None else functions.to(x, dtype)
 
 
-def _given(name: str, dim: int | None) -> int:
-    """Return the dimension. PyTorch guesses a missing one, with a warning that it will not do so for ever."""
+def _given(name: str, dim: int | None, x: Tensor) -> int:
+    """Return the dimension; a missing one is guessed, with a warning: that of the classes, if batches come first."""
     if dim is None:
-        raise TypeError(f"{name}() missing required argument: 'dim'")
+        warnings.warn(
+            f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return 0 if x.array.ndim in (0, 1, 3) else 1
     return dim
 
 

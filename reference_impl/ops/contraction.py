@@ -88,6 +88,10 @@ def matmul(a: Any, b: Any) -> Any:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
     _check_dtypes("matmul", a, b)
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else -1]:
+        if (a.ndim, b.ndim) == (2, 1):
+            raise RuntimeError(
+                f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})"
+            )
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({'x'.join(map(str, a.shape))} and {'x'.join(map(str, b.shape))})"
         )
