@@ -6,6 +6,7 @@ promise (another shape, a number outside its domain); whoever asks must take a r
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Point:
         promised: the function must answer here, since the example has these shapes and an ordinary size.
         ordinary: numbers of the size of the example's: no formula needs to overflow.
         mixed: one argument has another shape, as if it were broadcast, which means something for some functions only.
+
+    One array in two places stands for two tensors in one memory.
     """
 
     label: str
@@ -42,7 +45,13 @@ class Point:
 
 def widened(arrays: Sequence[Array], dtype: str = "float64") -> tuple[Array, ...]:
     """The floats as another dtype, in the same layout."""
-    return tuple(x.astype(dtype, copy=False) if x.dtype.kind == "f" else x for x in arrays)
+    return _shared(arrays, [x.astype(dtype, copy=False) if x.dtype.kind == "f" else x for x in arrays])
+
+
+def _shared(before: Sequence[Array], made: Sequence[Array]) -> tuple[Array, ...]:
+    """What was made of arrays, the same object where they were one."""
+    first = {id(x): k for k, x in reversed(list(enumerate(before)))}
+    return tuple(made[first[id(x)]] for x in before)
 
 
 def nearby(
@@ -80,7 +89,9 @@ def draw(
     if tied is not None:
         yield Point("a tie", tied)
     yield Point("a zero", _one_special(base, wanted, rng, 0.0))
-    yield from _layouts(base, wanted, grads)
+    given = tuple(w and i < subject.arguments for i, w in enumerate(wanted))  # parameters lie as they lie
+    yield from _layouts(base, given, grads)
+    yield from _in_one_memory(base, given)
     yield from _indices(subject, base, rng)
     yield from _sizes(subject, base, rng, elements)
     yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
@@ -97,6 +108,7 @@ def draw(
     yield Point("a thousandth of the example", _each(base, wanted, lambda x: x * 1e-3), ordinary=False)
     yield Point("all equal", _each(base, wanted, lambda x: np.full(x.shape, x.flat[0] if x.size else 0.0)))
     yield Point("ones", _each(base, wanted, lambda x: np.ones(x.shape)))
+    yield Point("zeros", _each(base, wanted, lambda x: np.zeros(x.shape)))
     yield Point("near the example again", _each(base, wanted, lambda x: _jittered(x, rng)))
 
 
@@ -112,6 +124,11 @@ def halved(arrays: Sequence[Array], arguments: int) -> Iterator[tuple[Array, ...
 
 def simpler(arrays: Sequence[Array], wanted: Sequence[bool], arguments: int) -> Iterator[tuple[Array, ...]]:
     """Yield smaller and rounder versions of a point, the boldest first."""
+    for made in _simpler(arrays, wanted, arguments):
+        yield _shared(arrays, made)
+
+
+def _simpler(arrays: Sequence[Array], wanted: Sequence[bool], arguments: int) -> Iterator[tuple[Array, ...]]:
     sizes = sorted({m for x in arrays[:arguments] for m in x.shape if m > 1}, reverse=True)
     frozen = {m for x in arrays[arguments:] for m in x.shape}
     for new in (1, 2, 3):
@@ -219,13 +236,23 @@ def _layouts(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Arra
             promised=True,
         )
     moving = [i for i, w in enumerate(wanted) if w]
-    slopes = dict(zip(moving, grads, strict=False))
+    slopes = dict(zip(moving, grads, strict=False))  # those of parameters follow
     expanded = {i: _expanded(base[i], slopes.get(i)) for i in moving if base[i].ndim and base[i].shape[0] > 1}
     if expanded:
         yield Point("expanded in memory", tuple(expanded.get(i, x) for i, x in enumerate(base)))
     for k, y in expanded.items() if len(moving) > 1 else ():
         # Beside the numbers of the example its own row has the gradient that it has there.
         yield Point(f"array {k} expanded in memory", tuple(y if i == k else x for i, x in enumerate(base)))
+
+
+def _in_one_memory(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
+    """One array for two arguments of one shape, as in f(x, x)."""
+    moving = [i for i, w in enumerate(wanted) if w and base[i].size]
+    for i, j in itertools.pairwise(moving):
+        if base[i].shape == base[j].shape:
+            arrays = tuple(base[i] if k == j else x for k, x in enumerate(base))
+            yield Point(f"arrays {i} and {j} in one memory", arrays)
+            return
 
 
 def _expanded(x: Array, slope: Array | None) -> Array:

@@ -62,7 +62,10 @@ def torch_script(
     words = [_Word(f"x{next(given)}") if isinstance(v, tensor) else v for v in leaves]
     args, kwargs = rebuild(words)
     for i, (x, w) in enumerate(zip(arrays[:arguments], wanted, strict=False)):
-        lines.append(f"x{i} = {_torch_literal(x, requires_grad=w)}")
+        one = next((k for k, y in enumerate(arrays[:i]) if y is x and wanted[k] and w), None)
+        lines.append(
+            f"x{i} = " + (_torch_literal(x, requires_grad=w) if one is None else f"x{one}.detach().requires_grad_()")
+        )
     call = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())])
     lines += [f"returned = {name}({call})", "outputs = [y for y in torch.utils._pytree.tree_leaves(returned)]"]
     picked = [k for k, c in enumerate(cotangents) if c is not None]

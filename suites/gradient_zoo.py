@@ -162,6 +162,11 @@ def wrong() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...], str]]:
             "vjp",
         ),
         "wrong sign": (custom(torch.cos, lambda ct, x: ct * x.sin()), (x,), "vjp"),
+        "two arguments in one memory": (
+            custom(mul, lambda ct, x, y: (ct * y * (x.data_ptr() != y.data_ptr()), ct * x)),
+            (x, y),
+            "vjp",
+        ),
         "arguments swapped": (custom(mul, lambda ct, x, y: (ct * x, ct * y)), (x, y), "vjp"),
         "missing sum": (custom(mul, lambda ct, x, w: (ct * w, (ct * x)[0])), (x, row), "vjp"),
         "sum left to the engine": (custom(mul, lambda ct, x, w: (ct * w, ct * x)), (x, row), "shape and dtype"),

@@ -155,7 +155,14 @@ class ReferenceSubject:
 
     def _forward(self, arrays: Sequence[Array], wanted: Sequence[bool]) -> tuple[list[Any], list[Any]]:
         """New leaves, and what the function returns for them."""
-        inputs = [reference_impl.Tensor(same_layout(x)).requires_grad_(w) for x, w in zip(arrays, wanted, strict=True)]
+        made: dict[int, Any] = {}
+        inputs = []
+        for x, w in zip(arrays, wanted, strict=True):
+            array = made.get(id(x)) if w else None
+            array = same_layout(x) if array is None else array
+            inputs.append(reference_impl.Tensor(array).requires_grad_(w))
+            if w:
+                made[id(x)] = array  # two arguments in one memory
         return inputs, _tensors(self._call(inputs))
 
     def hvp(

@@ -193,7 +193,7 @@ class TorchSubject:
 
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Record the forward below autograd."""
-        inputs = self._inputs(arrays, self.wanted)
+        inputs = self._inputs([x[...] for x in arrays], self.wanted)  # each in a memory of its own
         recorder = _Recorder([x for x, w in zip(inputs, self.wanted, strict=True) if w])
         with _quiet(), _eagerly(), self._in_place(inputs), recorder:
             outputs = self._outputs(self._call(inputs))
@@ -475,7 +475,15 @@ class TorchSubject:
         )
 
     def _inputs(self, arrays: Sequence[Array], wanted: Sequence[bool]) -> list[Any]:
-        return [same_layout(x).requires_grad_(bool(w)) for x, w in zip(arrays, wanted, strict=True)]
+        """Leaves of the arrays, in one memory where two that want gradients are one array."""
+        made: dict[int, Any] = {}
+        leaves = []
+        for x, w in zip(arrays, wanted, strict=True):
+            known = made.get(id(x)) if w else None
+            leaves.append((same_layout(x) if known is None else known.detach()).requires_grad_(bool(w)))
+            if w:
+                made[id(x)] = leaves[-1]
+        return leaves
 
     @contextlib.contextmanager
     def _in_place(self, inputs: Sequence[Any]) -> Iterator[None]:
