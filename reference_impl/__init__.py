@@ -76,7 +76,7 @@ from reference_impl.inference import inference_mode, is_inference, is_inference_
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from reference_impl.primitives import register_array_type
 from reference_impl.tensor import Size, Tensor
-from reference_impl import func, nn, special
+from reference_impl import func, nn, return_types, special, utils
 from reference_impl.nn.functional import (
     adaptive_avg_pool1d,
     adaptive_max_pool1d,

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from reference_impl import functions, products
+from reference_impl import functions, products, return_types
 from reference_impl.assembled import powers_of
 from reference_impl.functions import matmul, vector_norm
 from reference_impl.functions import norm as _vector_like_norm
@@ -175,18 +175,11 @@ def det(A: Tensor) -> Tensor:
     return out
 
 
-class SignLogabsdet(NamedTuple):
-    """What `slogdet` returns."""
-
-    sign: Tensor
-    logabsdet: Tensor
-
-
-def slogdet(A: Tensor) -> SignLogabsdet:
+def slogdet(A: Tensor) -> return_types.SignLogabsdet:
     """The sign of the determinant, which has no gradient, and the logarithm of its magnitude."""
     _square("linalg.slogdet", A)
     sign = Tensor(np.asarray(np.linalg.slogdet(A.array)[0])) if isinstance(A.array, np.ndarray) else A.detach()
-    return SignLogabsdet(sign, ops.log_abs_determinant(A))
+    return return_types.linalg_slogdet(sign, ops.log_abs_determinant(A))
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from reference_impl import functions, linalg
+from reference_impl import functions, linalg, return_types
 from reference_impl.keywords import add_keywords
 from reference_impl.linalg import det, matrix_power, slogdet
 from reference_impl.linalg import inv as inverse
@@ -67,24 +65,17 @@ def trace(input: Tensor) -> Tensor:
     return functions.sum(getitem(input, index=(places, places)))
 
 
-class SolutionAndCoefficient(NamedTuple):
-    """What `triangular_solve` returns."""
-
-    solution: Tensor
-    cloned_coefficient: Tensor
-
-
 def triangular_solve(
     b: Tensor,
     A: Tensor,
     upper: bool = True,
     transpose: bool = False,
     unitriangular: bool = False,
-) -> SolutionAndCoefficient:
+) -> return_types.SolutionAndCoefficient:
     """The X with T X = b, or T^T X = b with `transpose`, for a triangle T of A."""
     a = functions.transpose(A, dim0=-1, dim1=-2) if transpose else A
     x = linalg.solve_triangular(a, b, upper=upper != transpose, unitriangular=unitriangular)
-    return SolutionAndCoefficient(x, functions.clone(A))
+    return return_types.triangular_solve(x, functions.clone(A))
 
 
 add_keywords(__all__, globals())

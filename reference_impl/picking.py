@@ -21,7 +21,7 @@ from reference_impl.dtypes import DType, int64, scalar_type
 from reference_impl.keywords import placed
 from reference_impl.ops import elementwise, indexing, movement, reductions
 from reference_impl.primitives import FAST, PRIMITIVES, cut_out
-from reference_impl.tensor import Tensor, not_a_view
+from reference_impl.tensor import Tensor, not_a_view, rename
 
 __all__ = [
     "argwhere",
@@ -312,6 +312,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         value = _value_for(input, value)
     _joint_shape("masked_fill_", input, mask)
     out: Tensor = elementwise.where(mask, value, input)
+    rename(out._node, "MaskedFillBackward0")
     return out
 
 

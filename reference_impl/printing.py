@@ -48,8 +48,8 @@ def render(x: Tensor) -> str:
 def _values(array: Any) -> str:
     summarise = array.size > _THRESHOLD
     shown = _edges(array) if summarise else array
-    cell = _formatter(shown)
-    return _nested(array, cell, len("tensor("), summarise)
+    cell, width = _formatter(shown)
+    return _nested(array, cell, width, len("tensor("), summarise)
 
 
 def _edges(array: Any) -> Any:
@@ -59,7 +59,7 @@ def _edges(array: Any) -> Any:
     return array
 
 
-def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool) -> str:
+def _nested(array: Any, cell: Callable[[Any], str], width: int, indent: int, summarise: bool) -> str:
     if array.ndim == 0:
         return cell(array[()])
     n = len(array)
@@ -67,18 +67,19 @@ def _nested(array: Any, cell: Callable[[Any], str], indent: int, summarise: bool
     places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))
     if array.ndim == 1:
         words = [" ..." if i is None else cell(array[i]) for i in places]
-        per_line = max(1, (_WIDTH - indent) // (len(cell(array[0])) + 2))
+        per_line = max(1, (_WIDTH - indent) // (width + 2))
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
-    parts = ["..." if i is None else _nested(array[i], cell, indent + 1, summarise) for i in places]
+    parts = ["..." if i is None else _nested(array[i], cell, width, indent + 1, summarise) for i in places]
     return "[" + ("," + "\n" * int(array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
 
 
-def _formatter(array: Any) -> Callable[[Any], str]:
+def _formatter(array: Any) -> tuple[Callable[[Any], str], int]:
+    """Return what writes an element, and how wide PyTorch thinks that is: 1 where all are 0, inf or nan."""
     values = array.ravel()
     if array.dtype.kind != "f":
         width = max(len(str(v)) for v in values)
-        return lambda v: str(v).rjust(width)
+        return lambda v: str(v).rjust(width), width
     usual = np.abs(values[np.isfinite(values) & (values != 0)].astype(np.float64))
     whole = bool(np.all(usual == np.ceil(usual)))
     wide = usual.size > 0 and (usual.max() / usual.min() > 1000.0 or usual.max() > 1.0e8)
@@ -94,4 +95,4 @@ def _formatter(array: Any) -> Callable[[Any], str]:
 
     finite = values[np.isfinite(values) & (values != 0)]
     width = max((len(word(v)) for v in finite), default=1)
-    return lambda v: word(v).rjust(width)
+    return lambda v: word(v).rjust(width), width

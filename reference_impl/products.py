@@ -20,7 +20,7 @@ from reference_impl.checks import axis_of
 from reference_impl.ops import indexing, movement, reductions
 from reference_impl.ops.contraction import dot, matmul
 from reference_impl.ops.elementwise import add, mul, overwrite, sub
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = [
     "addbmm",
@@ -64,6 +64,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {m}] but got: [{c}, {k}]."
         )
     out: Tensor = matmul(input, mat2)
+    rename(out._node, "BmmBackward0")
     return out
 
 
@@ -93,7 +94,9 @@ def _ranks(name: str, *expected: tuple[str, Tensor, int]) -> None:
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2) of matrices; the input broadcasts."""
     _ranks("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
-    return _added(input, matmul(mat1, mat2), beta, alpha)
+    out = _added(input, matmul(mat1, mat2), beta, alpha)
+    rename(out._node, "AddmmBackward0")
+    return out
 
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:

@@ -17,19 +17,18 @@ from __future__ import annotations
 
 import builtins
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from reference_impl import return_types
 from reference_impl.checks import axes_of, axis_of, not_empty
 from reference_impl.dtypes import DType, scalar_type
 from reference_impl.ops import elementwise, indexing, movement, reductions, scans, selection
 from reference_impl.primitives import PRIMITIVES, apply
-from reference_impl.tensor import Tensor, not_a_view
+from reference_impl.tensor import Tensor, not_a_view, rename
 
 __all__ = [
-    "MinMax",
-    "ValuesIndices",
     "all",
     "amax",
     "amin",
@@ -72,20 +71,6 @@ __all__ = [
     "var_mean",
     "vector_norm",
 ]
-
-
-class ValuesIndices(NamedTuple):
-    """What `max`, `sort` and their kin return along a dimension."""
-
-    values: Tensor
-    indices: Tensor
-
-
-class MinMax(NamedTuple):
-    """What `aminmax` returns."""
-
-    min: Tensor
-    max: Tensor
 
 
 def _of_type(x: Tensor, dtype: DType | None) -> Tensor:
@@ -315,7 +300,7 @@ def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return out
 
 
-def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> return_types.MinMax:
     """The smallest and the largest elements; ties share the gradients evenly.
 
     Raises:
@@ -328,7 +313,9 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
         )
     if dim is not None and input.array.ndim and input.array.shape[dim] == 0:
         raise IndexError(f"aminmax(): Expected reduction dim {dim} to have non-zero size.")
-    return MinMax(reductions.amin(input, dim=axes, keepdim=keepdim), reductions.amax(input, dim=axes, keepdim=keepdim))
+    return return_types.aminmax(
+        reductions.amin(input, dim=axes, keepdim=keepdim), reductions.amax(input, dim=axes, keepdim=keepdim)
+    )
 
 
 def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
@@ -339,15 +326,23 @@ def _extreme(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
         return (selection.max_ if name == "max" else selection.min_)(x)
     axis = axis_of(dim, x.array.ndim)
     places = (selection.argmax if name == "max" else selection.argmin)(x.detach(), dim=axis, keepdim=True)
-    return _chosen(x, axis, places, keepdim)
+    return _chosen(getattr(return_types, name), x, axis, places, keepdim)
 
 
-def _chosen(x: Tensor, axis: int, places: Tensor, keepdim: bool) -> ValuesIndices:
+Kind = type[return_types.ValuesIndices]
+
+
+def _chosen(kind: Kind, x: Tensor, axis: int, places: Tensor, keepdim: bool) -> return_types.ValuesIndices:
     """Return the elements at one position a lane, and the positions."""
     values = indexing.gather(x, dim=axis, index=places.array)
     if not keepdim and x.array.ndim:
         values, places = not_a_view(movement.squeeze(values, dim=axis)), Tensor(places.array.squeeze(axis))
-    return ValuesIndices(values, places)
+    return _named(kind, values, places)
+
+
+def _named(kind: Kind, values: Tensor, indices: Tensor) -> return_types.ValuesIndices:
+    rename(values._node, f"{kind.__name__.capitalize()}Backward0")
+    return kind(values, indices)
 
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
@@ -387,13 +382,13 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 # -- order
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> ValuesIndices:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> return_types.ValuesIndices:
     """The elements in rising or falling order along `dim`, and where they were; nan is largest, equals keep their order."""
     axis = axis_of(dim, input.array.ndim)
     order = selection.argsort(
         input.detach(), dim=axis, descending=descending, stable=_keeps_equals(input, axis, stable)
     )
-    return ValuesIndices(indexing.gather(input, dim=axis, index=order.array), order)
+    return _named(return_types.sort, indexing.gather(input, dim=axis, index=order.array), order)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -414,7 +409,7 @@ def msort(input: Tensor) -> Tensor:
     return sort(input, 0).values
 
 
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> return_types.ValuesIndices:
     """The k largest or smallest elements along `dim`, in order; which of equals is taken is not promised.
 
     Raises:
@@ -426,11 +421,13 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         raise RuntimeError("selected index k out of range")
     places = selection.argsort(input.detach(), dim=axis, descending=largest, stable=False, first=k).array
     if not places.ndim:
-        return ValuesIndices(elementwise.clone(input), Tensor(places))
-    return ValuesIndices(indexing.gather(input, dim=axis, index=places), Tensor(np.ascontiguousarray(places)))
+        return _named(return_types.topk, elementwise.clone(input), Tensor(places))
+    return _named(
+        return_types.topk, indexing.gather(input, dim=axis, index=places), Tensor(np.ascontiguousarray(places))
+    )
 
 
-def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> return_types.ValuesIndices:
     """The k-th smallest element along `dim`, counted from 1; which of equals it is is not promised.
 
     Raises:
@@ -442,7 +439,9 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     n = input.array.shape[axis] if input.array.ndim else 1
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}")
-    return _chosen(input, axis, selection.nth_position(input.detach(), dim=axis, n=k - 1), keepdim)
+    return _chosen(
+        return_types.kthvalue, input, axis, selection.nth_position(input.detach(), dim=axis, n=k - 1), keepdim
+    )
 
 
 def _median(name: str, x: Tensor, dim: Any, keepdim: bool, *, ignore_nan: bool) -> Any:
@@ -450,9 +449,10 @@ def _median(name: str, x: Tensor, dim: Any, keepdim: bool, *, ignore_nan: bool) 
         return selection.median(x, ignore_nan=ignore_nan)
     axis = axis_of(dim, x.array.ndim)
     not_empty(name, x, dim)
+    kind = getattr(return_types, name)
     if not x.array.ndim:
-        return _chosen(x, 0, Tensor(np.zeros((), np.int64)), keepdim)
-    return _chosen(x, axis, selection.median_position(x.detach(), dim=axis, ignore_nan=ignore_nan), keepdim)
+        return _chosen(kind, x, 0, Tensor(np.zeros((), np.int64)), keepdim)
+    return _chosen(kind, x, axis, selection.median_position(x.detach(), dim=axis, ignore_nan=ignore_nan), keepdim)
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
@@ -465,7 +465,7 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False) -> A
     return _median("nanmedian", input, dim, keepdim, ignore_nan=True)
 
 
-def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> return_types.ValuesIndices:
     """The most frequent element along `dim`, the smallest of several, and where it stands last.
 
     Raises:
@@ -474,8 +474,8 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     axis = axis_of(dim, input.array.ndim)
     not_empty("mode", input, dim)
     if not input.array.ndim:
-        return _chosen(input, 0, Tensor(np.zeros((), np.int64)), keepdim)
-    return _chosen(input, axis, selection.mode_position(input.detach(), dim=axis), keepdim)
+        return _chosen(return_types.mode, input, 0, Tensor(np.zeros((), np.int64)), keepdim)
+    return _chosen(return_types.mode, input, axis, selection.mode_position(input.detach(), dim=axis), keepdim)
 
 
 def quantile(
@@ -604,19 +604,19 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return not_a_view(movement.permute(sums, dims=movement.inverse(movement.to_the_end(input.array.ndim, axis))))
 
 
-def _running(positions: Any, x: Tensor, dim: int) -> ValuesIndices:
+def _running(kind: Kind, positions: Any, x: Tensor, dim: int) -> return_types.ValuesIndices:
     axis = axis_of(dim, x.array.ndim)
     if not x.array.size:
-        return ValuesIndices(elementwise.clone(x), Tensor(np.zeros(x.array.shape, np.int64)))
+        return kind(elementwise.clone(x), Tensor(np.zeros(x.array.shape, np.int64)))
     places = positions(x.detach(), dim=axis)
-    return ValuesIndices(indexing.gather(x, dim=axis, index=places.array), places)
+    return _named(kind, indexing.gather(x, dim=axis, index=places.array), places)
 
 
-def cummax(input: Tensor, dim: int) -> ValuesIndices:
+def cummax(input: Tensor, dim: int) -> return_types.ValuesIndices:
     """The largest elements so far along `dim`, and where they stand: the last of equals."""
-    return _running(selection.cummax_positions, input, dim)
+    return _running(return_types.cummax, selection.cummax_positions, input, dim)
 
 
-def cummin(input: Tensor, dim: int) -> ValuesIndices:
+def cummin(input: Tensor, dim: int) -> return_types.ValuesIndices:
     """The smallest elements so far along `dim`, and where they stand: the last of equals."""
-    return _running(selection.cummin_positions, input, dim)
+    return _running(return_types.cummin, selection.cummin_positions, input, dim)

@@ -58,8 +58,13 @@ def _same_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
             raise RuntimeError(f"Input type ({input.dtype}) and {name} type ({x.dtype}) should be the same")
 
 
-def _finished(y: Any, bias: Tensor | None, added: bool) -> Tensor:
+def _finished(y: Any, bias: Tensor | None, added: bool, weight: Tensor) -> Tensor:
     if bias is not None:
+        if bias.shape != y.shape[1:2]:
+            raise RuntimeError(
+                f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {y.shape[1]} elements, "
+                f"but got bias of size {list(bias.shape)} instead"
+            )
         y = add(y, reshape(bias, shape=(-1, *(1,) * (y.ndim - 2))))
     out: Tensor = reshape(y, shape=tuple(y.shape[1:])) if added else y
     return out
@@ -120,7 +125,7 @@ def _conv(
                 "can't be greater than actual input size"
             )
     y = ops.convolution(x, weight, stride=strides, padding=pads, dilation=dilations, groups=groups)
-    return _finished(y, bias, added)
+    return _finished(y, bias, added, weight)
 
 
 def _named_padding(
@@ -219,7 +224,7 @@ def _transposed(
     y = ops.convolution_input(t, weight, space=reached, stride=strides, padding=ends, dilation=dilations, groups=groups)
     if any(beyond):
         y = pad(y, [n for b in reversed(beyond) for n in (0, b)])
-    return _finished(y, bias, added)
+    return _finished(y, bias, added, weight)
 
 
 def conv_transpose1d(

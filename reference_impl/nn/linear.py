@@ -6,7 +6,7 @@ from reference_impl.ops.contraction import matmul
 from reference_impl.ops.elementwise import add
 from reference_impl.ops.movement import transpose
 from reference_impl.products import einsum
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = ["bilinear", "linear"]
 
@@ -14,7 +14,10 @@ __all__ = ["bilinear", "linear"]
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input @ weight.T + bias, with a weight of shape (out, in) or (in,)."""
     product = matmul(input, weight if weight.array.ndim == 1 else transpose(weight, dim0=-1, dim1=-2))
-    out: Tensor = product if bias is None else add(product, bias)
+    if bias is None:
+        return product  # type: ignore[no-any-return]
+    out: Tensor = add(product, bias)
+    rename(out._node, "AddmmBackward0")
     return out
 
 

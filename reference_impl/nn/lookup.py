@@ -10,7 +10,7 @@ from reference_impl.modes import no_grad
 from reference_impl.ops.elementwise import where
 from reference_impl.ops.indexing import index_select
 from reference_impl.ops.movement import reshape
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = ["embedding", "one_hot"]
 
@@ -63,6 +63,7 @@ def embedding(
         padded = Tensor(places.reshape(-1, 1) == padding_idx % n)
         rows = where(padded, rows.detach(), rows)
     out: Tensor = reshape(rows, shape=(*places.shape, weight.array.shape[1]))
+    rename(out._node, "EmbeddingBackward0")
     return out
 
 

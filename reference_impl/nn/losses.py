@@ -14,7 +14,7 @@ import numpy as np
 from reference_impl import functions as F
 from reference_impl.dtypes import scalar_type
 from reference_impl.ops import activations
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = [
     "binary_cross_entropy",
@@ -59,6 +59,12 @@ def _reduced(loss: Any, reduction: str) -> Tensor:
     return out
 
 
+def _as_one(loss: Tensor, name: str) -> Tensor:
+    """Let the last node of a loss have the name of PyTorch's only one."""
+    rename(loss._node, f"{name}Backward0")
+    return loss
+
+
 def _weighted(loss: Any, weight: Tensor | None) -> Any:
     return loss if weight is None else F.mul(loss, weight)
 
@@ -82,7 +88,7 @@ def _by_weight(loss: Any, weight: Tensor | None, reduction: str) -> Tensor:
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input - target)²."""
-    return _by_weight(F.square(F.sub(input, target)), weight, reduction)
+    return _as_one(_by_weight(F.square(F.sub(input, target)), weight, reduction), "MseLoss")
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
@@ -107,7 +113,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
     loss = _quadratic_near_zero(F.sub(input, target), beta)
-    return _reduced(loss if beta == 1 else F.div(loss, beta), reduction)
+    return _as_one(_reduced(loss if beta == 1 else F.div(loss, beta), reduction), "SmoothL1Loss")
 
 
 def huber_loss(
@@ -120,7 +126,8 @@ def huber_loss(
     """
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
-    return _reduced(_weighted(_quadratic_near_zero(F.sub(input, target), delta), weight), reduction)
+    loss = _weighted(_quadratic_near_zero(F.sub(input, target), delta), weight)
+    return _as_one(_reduced(loss, reduction), "HuberLoss")
 
 
 # -- of probabilities
@@ -132,9 +139,16 @@ def _classes(name: str, target: Any, input: Tensor, ignore_index: int) -> tuple[
     Raises:
         ValueError: the target has not the shape of the input without its classes.
         IndexError: a class is out of range.
+        RuntimeError: the classes are neither int64 nor uint8.
     """
     places = np.asarray(target.array if isinstance(target, Tensor) else target)
     shape = input.shape[:1] + input.shape[2:] if input.array.ndim > 1 else ()
+    if places.dtype.name not in ("int64", "uint8"):
+        raise RuntimeError(f"{name}: expected target dtype to be Long or Byte, but got {scalar_type(places.dtype)}")
+    if places.ndim and shape and places.shape[0] != shape[0]:
+        raise ValueError(
+            f"{name}: Expected input batch_size ({shape[0]}) to match target batch_size ({places.shape[0]})."
+        )
     if tuple(places.shape) != tuple(shape):
         raise ValueError(f"{name}: expected a target of shape {tuple(shape)}, got {tuple(places.shape)}")
     counted = places != ignore_index
@@ -166,10 +180,8 @@ def nll_loss(
         picked = F.mul(picked, F.reshape(F.index_select(weight.detach(), 0, classes.reshape(-1)), classes.shape))
     if not counted.all():
         picked = F.where(Tensor(counted), picked, 0.0)
-    if reduction != "mean":
-        return _reduced(picked, reduction)
-    out: Tensor = F.div(F.sum(picked), _total(weight, classes, counted))
-    return out
+    out = _reduced(picked, reduction) if reduction != "mean" else F.div(F.sum(picked), _total(weight, classes, counted))
+    return _as_one(out, "NllLoss" if input.array.ndim < 3 else "NllLoss2D")
 
 
 def _total(weight: Tensor | None, classes: Any, counted: Any) -> Any:
@@ -202,7 +214,7 @@ def cross_entropy(
     n = input.array.shape[dim]
     logs = F.log_softmax(input, dim)
     spread = (-1, *(1,) * (input.array.ndim - 2)) if dim else (-1,)
-    if target.array.dtype.kind == "f":
+    if target.array.dtype.kind == "f" and target.shape == input.shape:
         if label_smoothing:
             target = F.add(F.mul(target, 1 - label_smoothing), label_smoothing / n)
         terms = F.mul(logs, target)
@@ -265,7 +277,7 @@ def binary_cross_entropy(
     apart = F.sub(1.0, input)
     there = F.mul(target, _log_of(input, apart, input, F.log))
     elsewhere = F.mul(F.sub(target, 1.0), _log_of(apart, input, F.neg(input), F.log1p))
-    return _reduced(_weighted(F.sub(elsewhere, there), weight), reduction)
+    return _as_one(_reduced(_weighted(F.sub(elsewhere, there), weight), reduction), "BinaryCrossEntropy")
 
 
 def binary_cross_entropy_with_logits(
@@ -283,7 +295,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         logs = F.mul(logs, F.add(F.mul(F.sub(pos_weight, 1.0), target), 1.0))
     loss = F.sub(F.mul(F.sub(1.0, target), input), logs)
-    return _reduced(_weighted(loss, weight), reduction)
+    return _as_one(_reduced(_weighted(loss, weight), reduction), "BinaryCrossEntropyWithLogits")
 
 
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:

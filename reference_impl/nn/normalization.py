@@ -10,7 +10,7 @@ import numpy as np
 from reference_impl import functions as F
 from reference_impl.modes import no_grad
 from reference_impl.ops.convolution import convolution
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm"]
 
@@ -62,7 +62,9 @@ def layer_norm(
 ) -> Tensor:
     """The input with mean 0 and variance 1 over its last dimensions, times a weight, plus a bias."""
     dims = _trailing("layer_norm", input, normalized_shape, weight, bias)
-    return _affine(_standardised(input, dims, eps), weight, bias, tuple(input.shape[-len(dims) :]))
+    out = _affine(_standardised(input, dims, eps), weight, bias, tuple(input.shape[-len(dims) :]))
+    rename(out._node, "NativeLayerNormBackward0")
+    return out
 
 
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:

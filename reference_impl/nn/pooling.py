@@ -17,7 +17,7 @@ from reference_impl.ops.elementwise import div
 from reference_impl.ops.indexing import index_select
 from reference_impl.ops.movement import reshape
 from reference_impl.ops.pooling import first_largest, largest_position
-from reference_impl.tensor import Tensor
+from reference_impl.tensor import Tensor, rename
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -128,6 +128,7 @@ def _max_pool(
     taken = index_select(flat, dim=len(lead), index=index.reshape(-1))
     windows = reshape(taken, shape=(*lead, *index.shape))
     out: Tensor = reshape(first_largest(windows), shape=(*lead, *places))
+    rename(out._node, f"MaxPool{rank}DWithIndicesBackward0")
     if not return_indices:
         return out
     first = largest_position(windows.array)[..., None]
@@ -197,6 +198,7 @@ def _avg_pool(
     weight = Tensor(np.ones((1, 1, *kernel), input.array.dtype))
     sums = convolution(x, weight, stride=given, padding=tuple(zip(pads, behind, strict=True)), dilation=ones, groups=1)
     out: Tensor = div(reshape(sums, shape=(*lead, *places)), Tensor(counts.astype(input.array.dtype)))
+    rename(out._node, f"AvgPool{rank}DBackward0")
     return out
 
 

@@ -158,7 +158,7 @@ def softplus(x: Any, *, beta: float = 1.0, threshold: float = 20.0) -> Any:
 # -- smooth
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, x: ct * sigmoid(-x)], floats=True)
+@primitive(ELEMENTWISE, vjps=[lambda ct, x: ct * sigmoid(-x)], floats=True, node_name="LogSigmoidBackward0")
 def logsigmoid(x: Any) -> Any:
     """log(sigmoid(x)), without cancellation."""
     return np.subtract(np.minimum(x, 0), np.log1p(np.exp(-np.abs(x))))

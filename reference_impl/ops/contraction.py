@@ -8,6 +8,7 @@ import numpy as np
 
 from reference_impl.ops.movement import reshape, transpose
 from reference_impl.primitives import CONTRACTION, primitive, unbroadcast
+from reference_impl.tensor import Node
 
 __all__ = ["dot", "matmul", "outer"]
 
@@ -78,7 +79,21 @@ def _right(ct: Any, a: Any, b_shape: tuple[int, ...]) -> Any:
     return reshape(unbroadcast(part, shape), shape=b_shape)
 
 
-@primitive(CONTRACTION, vjps=[_left, _right])
+def _name(node: Node) -> str:
+    """Return PyTorch's name of a product, which has one for each kind of operands."""
+    for saved in node.values or ():
+        if saved:
+            ranks = tuple(
+                len(s) if isinstance(s, tuple) else getattr(s, "ndim", 2) for s in saved
+            )  # a packed one tells none
+            return _NAMES.get(ranks, "UnsafeViewBackward0" if min(ranks) > 1 else "SqueezeBackward1")
+    return "MmBackward0"
+
+
+_NAMES: dict[tuple[int, ...], str] = {(2, 2): "MmBackward0", (2, 1): "MvBackward0", (1, 1): "DotBackward0"}
+
+
+@primitive(CONTRACTION, vjps=[_left, _right], node_name=_name)
 def matmul(a: Any, b: Any) -> Any:
     """The matrix product over the last dimension of a and the last but one of b; leading dimensions broadcast.
 

@@ -176,6 +176,7 @@ def _inside(x: Any, low: float | None, high: float | None) -> Any:
     ELEMENTWISE,
     vjps=[lambda ct, x, min, max: where(_inside(x, min, max), ct, 0.0)],
     kinks="x = min, x = max: 1",
+    node_name="ClampBackward1",
 )
 def clamp(x: Any, *, min: float | None = None, max: float | None = None) -> Any:
     """x limited to [min, max]; max wins where they cross."""
@@ -265,7 +266,7 @@ def reciprocal(x: Any) -> Any:
     return np.true_divide(1, x)
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, x: ct * (2.0 * x)])
+@primitive(ELEMENTWISE, vjps=[lambda ct, x: ct * (2.0 * x)], node_name="PowBackward0")
 def square(x: Any) -> Any:
     """x times x."""
     return np.multiply(x, x)
@@ -283,7 +284,7 @@ def overwrite(x: Any, value: Any) -> Any:
     return np.array(np.broadcast_to(np.asarray(value, dtype=x.dtype), x.shape))
 
 
-@primitive(ELEMENTWISE, vjps=[lambda ct, x_dtype: to(ct, dtype=x_dtype)])
+@primitive(ELEMENTWISE, vjps=[lambda ct, x_dtype: to(ct, dtype=x_dtype)], node_name="ToCopyBackward0")
 def to(x: Any, *, dtype: Any) -> Any:
     """x converted to another element type; the gradient is converted back."""
     return np.asarray(x).astype(dtype)

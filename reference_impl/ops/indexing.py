@@ -38,8 +38,8 @@ def _add_at(total: Any, ct: Any, x_shape: tuple[int, ...], index: Any) -> None:
 
 def _name(node: Node) -> str:
     """Return PyTorch's name for an index: it applies the items one after the other, and the last one counts."""
-    assert node.saved is not None  # it keeps no values, so it is never freed
-    _, index = node.saved[0]
+    assert node.values is not None  # it keeps no values, so it is never freed
+    _, index = node.values[0]
     items = [i for i in (index if isinstance(index, tuple) else (index,)) if i is not Ellipsis]
     items = [i for i in items if type(i) is not slice or i != slice(None)]
     kinds = {int: "Select", slice: "Slice", type(None): "Unsqueeze"}

@@ -42,6 +42,7 @@ def _solve_left(ct: Any, y: Any, a: Any) -> Any:
     CONTRACTION,
     vjps=[_solve_left, lambda ct, a, b_shape: unbroadcast(matrix_solve(_t(a), ct), b_shape)],
     domain="a is not singular",
+    node_name="LinalgSolveExBackward0",
 )
 def matrix_solve(a: Any, b: Any) -> Any:
     """The x with a x = b, for a (..., n, n) and b (..., n, k)."""
@@ -51,7 +52,12 @@ def matrix_solve(a: Any, b: Any) -> Any:
         raise LinAlgError("torch.linalg.solve: The solver failed because the input matrix is singular.") from None
 
 
-@primitive(CONTRACTION, vjps=[lambda ct, y: -matmul(matmul(_t(y), ct), _t(y))], domain="x is not singular")
+@primitive(
+    CONTRACTION,
+    vjps=[lambda ct, y: -matmul(matmul(_t(y), ct), _t(y))],
+    domain="x is not singular",
+    node_name="LinalgInvExBackward0",
+)
 def matrix_inverse(x: Any) -> Any:
     """The inverse of x (..., n, n)."""
     try:

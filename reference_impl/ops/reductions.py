@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from reference_impl.ops.elementwise import abs_ as absolute
 from reference_impl.ops.elementwise import eq, exp, ne, pow_, sign, where, zeros_like
 from reference_impl.ops.movement import expand, flip, reshape
 from reference_impl.primitives import REDUCTION, primitive
+from reference_impl.tensor import Node
 
 __all__ = [
     "amax",
@@ -78,7 +80,21 @@ def spread(x: Any, shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Any:
     return expand(restore(x, shape, dim, keepdim), shape=shape)
 
 
-@primitive(REDUCTION, vjps=[lambda ct, x_shape, dim, keepdim: spread(ct, x_shape, dim, keepdim)])
+def _name(kind: str) -> Callable[[Node], str]:
+    """Return what tells PyTorch's name of a sum or mean: over some dimensions it is another than over all."""
+
+    def name(node: Node) -> str:
+        assert node.values is not None  # it keeps no values, so it is never freed
+        return f"{kind}Backward{int(node.values[0][1] is not None)}"
+
+    return name
+
+
+@primitive(
+    REDUCTION,
+    vjps=[lambda ct, x_shape, dim, keepdim: spread(ct, x_shape, dim, keepdim)],
+    node_name=_name("Sum"),
+)
 def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The sum; of integers and bools an int64."""
     return _added(x, axis=dim, keepdims=keepdim)
@@ -87,6 +103,7 @@ def sum_(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
 @primitive(
     REDUCTION,
     vjps=[lambda ct, x_shape, dim, keepdim: spread(ct / float(max(count(x_shape, dim), 1)), x_shape, dim, keepdim)],
+    node_name=_name("Mean"),
 )
 def mean(x: Any, *, dim: Dim = None, keepdim: bool = False) -> Any:
     """The arithmetic mean; nan of nothing."""
@@ -263,7 +280,12 @@ def norm_vjp(ct: Any, x: Any, y: Any, ord: float, dim: Dim, keepdim: bool) -> An
     return where(ne(y, 0.0), sign(x) * pow_(inner / safe, ord - 1) * ct, 0.0)
 
 
-@primitive(REDUCTION, vjps=[norm_vjp], kinks="norm 0: 0; ord 1: 0 at x = 0; ord inf: ties shared evenly")
+@primitive(
+    REDUCTION,
+    vjps=[norm_vjp],
+    kinks="norm 0: 0; ord 1: 0 at x = 0; ord inf: ties shared evenly",
+    node_name="LinalgVectorNormBackward0",
+)
 def vector_norm(x: Any, *, ord: float = 2.0, dim: Dim = None, keepdim: bool = False) -> Any:
     """The p-norm of the elements, p = `ord`. Source of the gradient: differentiate y^p = sum |x|^p."""
     if x.dtype.kind != "f":

@@ -134,13 +134,23 @@ def _to_equals(ct: Any, x: Any, y: Any) -> Any:
     return ct * (ties / sum_(ties, dim=None))
 
 
-@primitive(REDUCTION, vjps=[_to_equals], kinks="ties: shared evenly; so among nan, if there is one")
+@primitive(
+    REDUCTION,
+    vjps=[_to_equals],
+    kinks="ties: shared evenly; so among nan, if there is one",
+    node_name="MaxBackward1",
+)
 def max_(x: Any) -> Any:
     """The largest element of all, nan if there is one."""
     return np.asarray(x.max())
 
 
-@primitive(REDUCTION, vjps=[_to_equals], kinks="ties: shared evenly; so among nan, if there is one")
+@primitive(
+    REDUCTION,
+    vjps=[_to_equals],
+    kinks="ties: shared evenly; so among nan, if there is one",
+    node_name="MinBackward1",
+)
 def min_(x: Any) -> Any:
     """The smallest element of all, nan if there is one."""
     return np.asarray(x.min())
