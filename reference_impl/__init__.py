@@ -71,6 +71,7 @@ from reference_impl.products import (
     vdot,
 )
 from reference_impl import inplace as _inplace, keywords as _keywords, methods as _methods, uncovered as _uncovered
+from reference_impl.printing import set_printoptions
 from reference_impl.random import *
 from reference_impl.inference import inference_mode, is_inference, is_inference_mode_enabled
 from reference_impl.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled

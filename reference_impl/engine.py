@@ -784,7 +784,7 @@ def _accumulate(leaf: Tensor, ct: Any, create_graph: bool, *, own: bool = False)
         if create_graph:
             if held is None:
                 leaf._grad = ct.clone()
-                rename(leaf._grad._node, "CopyBackwards")
+                rename(leaf._grad._node, "torch::autograd::CopyBackwards")
             else:
                 leaf._grad = held + ct
         elif held is None:

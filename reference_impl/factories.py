@@ -17,6 +17,7 @@ from reference_impl.tensor import Tensor, as_array
 __all__ = [
     "arange",
     "as_tensor",
+    "asarray",
     "empty",
     "empty_like",
     "eye",
@@ -27,6 +28,8 @@ __all__ = [
     "logspace",
     "ones",
     "ones_like",
+    "range",
+    "scalar_tensor",
     "tensor",
     "zeros",
     "zeros_like",
@@ -114,6 +117,40 @@ def as_tensor(data: Any, dtype: DType | None = None) -> Tensor:
         return data if dtype is None else data.to(dtype)
     array = as_array(data)
     return Tensor(array if dtype is None else array.astype(dtype.numpy, copy=False))
+
+
+@placed
+def asarray(
+    obj: Any, *, dtype: DType | None = None, copy: bool | None = None, requires_grad: bool | None = None
+) -> Tensor:
+    """Return the data as a tensor, which shares the memory of an array of that dtype, unless `copy` is true; a tensor
+    keeps its history.
+
+    Raises:
+        ValueError: `copy` is false, and the memory cannot be shared.
+    """
+    found = as_tensor(obj, dtype=dtype)
+    if isinstance(obj, Tensor) and obj.requires_grad:
+        if requires_grad is None:
+            warnings.warn(
+                "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass "
+                "requires_grad=False explicitly to get the old behavior and silence this warning.",
+                UserWarning,
+                stacklevel=3,
+            )
+        if requires_grad is not False:
+            return found.clone() if copy and found is obj else found
+    source = obj.array if isinstance(obj, Tensor) else obj
+    shared = isinstance(source, np.ndarray) and np.shares_memory(found.array, source)
+    if copy is False and not shared:
+        raise ValueError("can't alias arbitrary sequence into a tensor. Use copy=None or copy=True instead.")
+    return leaf(found.array.copy() if copy and shared else found.array, bool(requires_grad))
+
+
+@placed
+def scalar_tensor(s: Any, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
+    """Return a number as a 0-d tensor of the default float type."""
+    return leaf(np.asarray(s, default_float() if dtype is None else dtype.numpy), requires_grad)
 
 
 def from_numpy(ndarray: Any) -> Tensor:
@@ -215,6 +252,23 @@ def arange(
     whole = all(isinstance(v, int | np.integer) for v in (first, last, step))
     array = np.arange(first, last, step)
     return leaf(array.astype(dtype.numpy if dtype else np.int64 if whole else default_float()), requires_grad)
+
+
+@placed
+def range(
+    start: float, end: float | None = None, step: float = 1, *, dtype: DType | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Return start, start + step, ... up to end, which is one of them; the old way, with a warning. See `arange`."""
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's "
+        "range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        UserWarning,
+        stacklevel=3,
+    )
+    first, last = (0, start) if end is None else (start, end)
+    count = int((last - first) / step) + 1
+    kept = default_float() if dtype is None else dtype.numpy
+    return leaf((first + step * np.arange(count)).astype(kept), requires_grad)
 
 
 def _ends(name: str, start: Any, end: Any, steps: Any) -> tuple[float, float]:

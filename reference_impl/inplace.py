@@ -51,10 +51,14 @@ def check_writable(x: Tensor, *others: Any) -> None:
         others: the operands: the write is recorded if one of them requires grad.
 
     Raises:
-        RuntimeError: as `check_history`; or x repeats memory (`expand`), or is an inference tensor outside inference mode.
+        RuntimeError: as `check_history`; or x repeats memory (`expand`), is an inference tensor outside inference mode, or
+            shares some elements with an operand, but not each with the same one.
     """
     check_history(x, *others)
     check_memory(x)
+    for other in others:
+        if type(other) is Tensor and other.storage is x.storage and other is not x:
+            _check_overlap(x.array, other.array)
     if mode.enabled and x._view is not None and x._node is not None:
         x._node = _without_hooks(x._node, len(x._view.path or ()))
 
@@ -118,6 +122,21 @@ def check_memory(x: Tensor) -> None:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
+        )
+
+
+def _check_overlap(written: Any, read: Any) -> None:
+    """Refuse to write where other elements have yet to be read; arrays with gaps are not looked into, as in PyTorch."""
+    dense = all(a.flags.c_contiguous or a.flags.f_contiguous for a in (written, read))
+    if not dense or not written.size or not read.size:
+        return
+    start, other = (a.__array_interface__["data"][0] for a in (written, read))
+    if (start, written.nbytes, written.strides) == (other, read.nbytes, read.strides):
+        return
+    if start < other + read.nbytes and other < start + written.nbytes:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+            "location. Please clone() the tensor before performing the operation."
         )
 
 
@@ -244,7 +263,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 def copy_(x: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy the broadcast values of `src` in place and return x: gradient 0 to the old values, all to `src`."""
     check_writable(x, src)
-    return assign(x, _overwritten(x, src, "CopyBackwards"))
+    return assign(x, _overwritten(x, src, "torch::autograd::CopyBackwards"))
 
 
 def _overwritten(x: Tensor, value: Any, name: str) -> Tensor:
@@ -305,6 +324,50 @@ def resize_(x: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None)
     return x
 
 
+def fill_diagonal_(x: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Write a number to the places whose positions are equal in all dimensions, and return x.
+
+    Args:
+        wrap: in a matrix of more rows than columns go on below, after a row left out.
+
+    Raises:
+        RuntimeError: x has less than two dimensions, or more and of several lengths.
+    """
+    shape = tuple(x.array.shape)
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    places = np.arange(min(shape))
+    index = (places,) * len(shape)
+    if wrap and len(shape) == 2 and shape[0] > shape[1]:
+        flat = np.arange(0, x.array.size, shape[1] + 1)
+        index = (flat // shape[1], flat % shape[1])
+    set_item(x, index, fill_value)
+    return x
+
+
+def random_(x: Tensor, *bounds: int | None, generator: Any = None, **named: int) -> Tensor:
+    """Fill x with whole numbers, each as likely: below `to`, from `from` to below `to`, or all that the type can count.
+
+    Raises:
+        RuntimeError: there is no number between the bounds.
+    """
+    check_writable(x)
+    dtype = x.array.dtype
+    low, high = (0, bounds[0]) if len(bounds) == 1 else bounds or (named.get("from", 0), named.get("to"))
+    if high is None:
+        mantissa = np.finfo(dtype).nmant + 1 if dtype.kind == "f" else 0
+        high = (
+            2**mantissa + 1 if mantissa else 2 if dtype.kind == "b" else int(np.iinfo(dtype).max) + (dtype.itemsize < 8)
+        )
+    if low is None or low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    numbers = (random.default_generator if generator is None else generator).numbers
+    drawn = numbers.integers(low, high, x.array.shape).astype(dtype)
+    return assign(x, _overwritten(x, Tensor(np.asarray(drawn)), "RandomBackward0"))
+
+
 def set_item(x: Tensor, index: Any, value: Any) -> None:
     """x[index] = value: through a view for a basic index, through `index_put` for arrays of integers or bools.
 
@@ -318,7 +381,7 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     if picks is None:
         piece = x if _selects_all(plain, x.array.shape) else apply(PRIMITIVES["getitem"], x, index=plain)
         check_writable(piece, value)
-        name = "CopyBackwards" if isinstance(value, Tensor) else "FillBackward0"
+        name = "torch::autograd::CopyBackwards" if isinstance(value, Tensor) else "FillBackward0"
         value = _without_leading_ones(value, piece.array.ndim)
         if isinstance(value, Tensor) and not _fits(value.array.shape, piece.array.shape):
             functions.expand(value, piece.array.shape)  # which says why not
@@ -431,6 +494,7 @@ IN_PLACE |= {
 }
 IN_PLACE |= {f"{name}_": _compared(getattr(functions, name)) for name in ("floor_divide", "heaviside")}
 IN_PLACE |= {"nextafter_": _in_place(assembled.nextafter)}
+IN_PLACE |= {"fill_diagonal_": fill_diagonal_, "random_": random_, "renorm_": _in_place(assembled.renorm)}
 IN_PLACE |= {"zero_": zero_, "fill_": fill_, "copy_": copy_, "resize_": resize_}
 IN_PLACE |= {
     "uniform_": _drawn("uniform", lambda g, shape, a=0.0, b=1.0: a + (b - a) * g.random(shape)),

@@ -29,6 +29,7 @@ __all__ = [
     "bitwise_xor",
     "bucketize",
     "gcd",
+    "histc",
     "is_complex",
     "is_floating_point",
     "is_nonzero",
@@ -41,6 +42,7 @@ __all__ = [
     "searchsorted",
     "unique",
     "unique_consecutive",
+    "unravel_index",
 ]
 
 
@@ -120,6 +122,36 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if weights is not None and weights.array.shape != x.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     return Tensor(np.bincount(x, None if weights is None else weights.array, minlength))
+
+
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of equal bins between two numbers, by default the least and the largest element.
+
+    Raises:
+        RuntimeError: there are no bins, or the bounds are not finite or the wrong way round.
+    """
+    if bins <= 0:
+        raise RuntimeError(f"histogram(): bins must be > 0, but got {bins}")
+    x = input.array.ravel()
+    low, high = (float(x.min()), float(x.max())) if min == max and x.size else (float(min), float(max))
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise RuntimeError(f"range of [{low}, {high}] is not finite")
+    if low > high:
+        raise RuntimeError("max must be larger than min")
+    return Tensor(np.histogram(x, bins, (low, high))[0].astype(x.dtype))
+
+
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The positions in each dimension of positions that are counted in row-major order.
+
+    Raises:
+        ValueError: a position lies outside.
+    """
+    sizes = (int(shape),) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    places = np.unravel_index(indices.array % int(np.prod(sizes)) if indices.array.size else indices.array, sizes)
+    return tuple(Tensor(np.asarray(p)) for p in places)
 
 
 def searchsorted(

@@ -77,7 +77,7 @@ ASSEMBLED = (
     *"select_scatter slice_scatter sum_to_size".split(),
 )
 INTEGERS = (
-    *"bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd".split(),
+    *"bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd histc".split(),
     *"is_complex is_nonzero is_signed isreal lcm logical_xor unique unique_consecutive".split(),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,49 @@ import numpy as np
 from reference_impl.dtypes import default_float
 from reference_impl.tensor import Tensor
 
-__all__ = ["render"]
+__all__ = ["render", "set_printoptions"]
 
-_DIGITS, _EDGE, _THRESHOLD, _WIDTH = 4, 3, 1000, 80
+
+@dataclasses.dataclass
+class _Options:
+    precision: int = 4
+    threshold: float = 1000
+    edgeitems: int = 3
+    linewidth: int = 80
+    sci_mode: bool | None = None  # None: where the numbers ask for it
+
+
+_options = _Options()
+_PROFILES = {
+    "default": _Options(),
+    "short": _Options(precision=2, edgeitems=2),
+    "full": _Options(threshold=math.inf),
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Choose how tensors are printed; what is None stays.
+
+    Args:
+        precision: digits after the point.
+        threshold: tensors of more elements are summarised.
+        edgeitems: how many elements of each end a summary shows.
+        linewidth: characters a line.
+        profile: "default", "short" or "full": all of these at once.
+        sci_mode: write all floats with exponents, or none; with None those that need it.
+    """
+    global _options
+    changed = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    base = _options if profile is None else _PROFILES[profile]
+    given = {name: value for name, value in changed.items() if value is not None}
+    _options = dataclasses.replace(base, **given, sci_mode=sci_mode)  # type: ignore[arg-type]  # names to their types
 
 
 def render(x: Tensor) -> str:
@@ -36,7 +77,7 @@ def render(x: Tensor) -> str:
     text = f"tensor({body}"
     last = len(text) - text.rfind("\n") + 1  # PyTorch counts two more than there are
     for suffix in suffixes:
-        if last + len(suffix) + 2 > _WIDTH:
+        if last + len(suffix) + 2 > _options.linewidth:
             text += ",\n       " + suffix
             last = 7 + len(suffix)
         else:
@@ -46,7 +87,7 @@ def render(x: Tensor) -> str:
 
 
 def _values(array: Any) -> str:
-    summarise = array.size > _THRESHOLD
+    summarise = array.size > _options.threshold
     shown = _edges(array) if summarise else array
     cell, width = _formatter(shown)
     return _nested(array, cell, width, len("tensor("), summarise)
@@ -54,8 +95,10 @@ def _values(array: Any) -> str:
 
 def _edges(array: Any) -> Any:
     for axis, n in enumerate(array.shape):
-        if n > 2 * _EDGE:
-            array = np.concatenate([array.take(range(_EDGE), axis), array.take(range(n - _EDGE, n), axis)], axis)
+        if n > 2 * _options.edgeitems:
+            array = np.concatenate(
+                [array.take(range(_options.edgeitems), axis), array.take(range(n - _options.edgeitems, n), axis)], axis
+            )
     return array
 
 
@@ -63,11 +106,11 @@ def _nested(array: Any, cell: Callable[[Any], str], width: int, indent: int, sum
     if array.ndim == 0:
         return cell(array[()])
     n = len(array)
-    cut = summarise and n > 2 * _EDGE
-    places = [*range(_EDGE), None, *range(n - _EDGE, n)] if cut else list(range(n))
+    cut = summarise and n > 2 * _options.edgeitems
+    places = [*range(_options.edgeitems), None, *range(n - _options.edgeitems, n)] if cut else list(range(n))
     if array.ndim == 1:
         words = [" ..." if i is None else cell(array[i]) for i in places]
-        per_line = max(1, (_WIDTH - indent) // (width + 2))
+        per_line = max(1, (_options.linewidth - indent) // (width + 2))
         lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
     parts = ["..." if i is None else _nested(array[i], cell, width, indent + 1, summarise) for i in places]
@@ -84,14 +127,16 @@ def _formatter(array: Any) -> tuple[Callable[[Any], str], int]:
     whole = bool(np.all(usual == np.ceil(usual)))
     wide = usual.size > 0 and (usual.max() / usual.min() > 1000.0 or usual.max() > 1.0e8)
     scientific = wide or (not whole and usual.size > 0 and usual.min() < 1.0e-4)
+    if _options.sci_mode is not None:
+        scientific = _options.sci_mode
 
     def word(v: float) -> str:
         v = float(v)
         if scientific:
-            return f"{v:.{_DIGITS}e}"
+            return f"{v:.{_options.precision}e}"
         if whole:
             return f"{v:.0f}" + ("." if math.isfinite(v) else "")
-        return f"{v:.{_DIGITS}f}"
+        return f"{v:.{_options.precision}f}"
 
     finite = values[np.isfinite(values) & (values != 0)]
     width = max((len(word(v)) for v in finite), default=1)

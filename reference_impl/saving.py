@@ -21,7 +21,13 @@ from reference_impl.modes import no_grad
 from reference_impl.primitives import CONSTANT, NUMBER, WANTED, unwatch, watch
 from reference_impl.tensor import Node, Tensor
 
-__all__ = ["disable_saved_tensors_hooks", "pack", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = [
+    "allow_mutation_on_saved_tensors",
+    "disable_saved_tensors_hooks",
+    "pack",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
 
 
 class _Hooks(threading.local):
@@ -62,6 +68,36 @@ class save_on_cpu(saved_tensors_hooks):  # noqa: N801 - PyTorch's name
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         super().__init__(lambda x: x.clone(), lambda x: x)
+
+
+class allow_mutation_on_saved_tensors(saved_tensors_hooks):  # noqa: N801 - PyTorch's name
+    """Let tensors be written to inside the block although a node saved them: backward, inside too, sees the old values.
+
+    What is saved is copied at once, where PyTorch waits until it is written to.
+    """
+
+    _active = False
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: x.clone(), self._kept)
+
+    def _kept(self, copy: Tensor) -> Tensor:
+        if not self._active:
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context in which the graph was "
+                "originally recorded."
+            )
+        return copy
+
+    def __enter__(self) -> None:
+        if any(isinstance(hooks, allow_mutation_on_saved_tensors) for hooks in _hooks.stack):
+            raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+        super().__enter__()
+        self._active = True
+
+    def __exit__(self, *error: object) -> None:
+        self._active = False
+        super().__exit__(*error)
 
 
 class disable_saved_tensors_hooks(contextlib.ContextDecorator):  # noqa: N801 - PyTorch's name

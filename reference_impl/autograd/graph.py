@@ -17,12 +17,18 @@ from typing import Any
 from reference_impl.edges import GradientEdge, get_gradient_edge
 from reference_impl.engine import Pass, current_pass
 from reference_impl.hooks import RemovableHandle, register_hook
-from reference_impl.saving import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
+from reference_impl.saving import (
+    allow_mutation_on_saved_tensors,
+    disable_saved_tensors_hooks,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 from reference_impl.tensor import Node, Target, Tensor, target_of
 
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",

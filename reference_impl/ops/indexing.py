@@ -206,7 +206,7 @@ def _plain_item(item: Any) -> Any:
         return int(item)
     if isinstance(item, str):
         raise TypeError(f"new(): invalid data type 'str': {item!r} is no index")
-    if isinstance(item, float | complex):
+    if not isinstance(item, Tensor | list | tuple | range | np.ndarray):
         raise IndexError(
             "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
             f"{type(item).__name__})"

@@ -159,3 +159,34 @@ def test_what_descent_refuses(torch_like: Any) -> None:
 
     assert descent.step(closure).item() == 2.0
     assert x.tolist() == pytest.approx([0.8, 0.8])
+
+
+def test_asarray_shares_memory_and_history(torch_like: Any) -> None:
+    array = np.ones(2)
+    shared, copied = torch_like.asarray(array), torch_like.asarray(array, copy=True)
+    array[0] = 5.0
+    assert (shared.tolist(), copied.tolist()) == ([5.0, 1.0], [1.0, 1.0])
+    assert torch_like.asarray([1, 2], dtype=torch_like.float32).dtype == torch_like.float32
+    leaf = torch_like.ones(2, requires_grad=True)
+    assert torch_like.asarray(leaf, requires_grad=True).requires_grad
+    with pytest.warns(UserWarning, match="unspecified requires_grad now defaults to obj.requires_grad"):
+        assert torch_like.asarray(leaf * 2).requires_grad
+    assert torch_like.asarray([1.0], requires_grad=True).is_leaf
+    with pytest.raises(ValueError, match="can't alias arbitrary sequence"):
+        torch_like.asarray([1.0], copy=False)
+
+
+def test_numbers_and_inclusive_ranges(torch_like: Any) -> None:
+    assert torch_like.scalar_tensor(3).dtype == torch_like.float32
+    with pytest.warns(UserWarning, match="torch.range is deprecated"):
+        assert torch_like.range(1, 2, 0.5).tolist() == [1.0, 1.5, 2.0]
+
+
+def test_counts_in_bins_and_positions_of_flat_ones(torch_like: Any) -> None:
+    x = torch_like.tensor([1.0, 2.0, 1.0])
+    assert torch_like.histc(x, bins=4, min=0, max=3).tolist() == [0.0, 2.0, 1.0, 0.0]
+    assert x.histc(2).tolist() == [2.0, 1.0]
+    with pytest.raises(RuntimeError, match="bins must be > 0"):
+        x.histc(0)
+    rows, columns = torch_like.unravel_index(torch_like.tensor([1, 5]), (2, 3))
+    assert (rows.tolist(), columns.tolist()) == ([0, 1], [1, 2])

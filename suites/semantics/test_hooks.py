@@ -418,3 +418,24 @@ def test_an_exit_too_many_of_saved_tensors_hooks_is_ignored(torch_like: Any) -> 
     assert packed == [1]
     x.exp()
     assert packed == [1]
+
+
+def test_saved_tensors_may_be_written_to_on_request(torch_like: Any) -> None:
+    allowed = torch_like.autograd.graph.allow_mutation_on_saved_tensors
+    x = torch_like.tensor([1.0, 2.0], requires_grad=True)
+    with allowed():
+        y = x.clone()
+        z = y**3
+        y.mul_(5)
+        (first,) = torch_like.autograd.grad(z.sum(), x, create_graph=True)
+        first.sum().backward()
+    assert_equal(first, [3.0, 12.0])
+    assert_equal(x.grad, [6.0, 12.0])
+    with allowed():
+        y = x**2
+        with pytest.raises(RuntimeError, match="allow_mutation_on_saved_tensors contexts cannot be nested"), allowed():
+            pass
+    with pytest.raises(
+        AssertionError, match="Trying to backward outside of the 'allow_mutation_on_saved_tensors' context"
+    ):
+        y.sum().backward()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .support import assert_untouched, snapshot
+from .support import assert_equal, assert_untouched, snapshot
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation"
 VIEW = "a view of a leaf Variable that requires grad is being used in an in-place operation"
@@ -70,3 +70,26 @@ def test_writing_to_a_leaf_without_requires_grad_is_allowed(torch_like: Any, wri
     assert x._version == 1
     assert x.is_leaf
     assert not x.requires_grad
+
+
+def test_writes_over_what_is_still_to_be_read_are_refused(torch_like: Any) -> None:
+    def square() -> Any:
+        return torch_like.arange(4.0).reshape(2, 2).clone()
+
+    x = torch_like.arange(4.0)
+    for write in (
+        lambda: x[1:].add_(x[:-1]),
+        lambda: x[1:].copy_(x[:-1]),
+        lambda: x.__setitem__(slice(1, None), x[:-1]),
+        lambda: (y := square()).add_(y.t()),
+        lambda: (y := square()).sub_(y[0]),
+    ):
+        with pytest.raises(
+            RuntimeError, match="some elements of the input tensor and the written-to tensor refer to a single"
+        ):
+            write()
+    assert_equal(x, [0.0, 1.0, 2.0, 3.0])
+    x.add_(x).view(2, 2).mul_(x.view(2, 2))
+    x[:2].add_(x[2:])
+    x[::2].add_(x[1::2])
+    assert_equal(x, [56.0, 40.0, 52.0, 36.0])

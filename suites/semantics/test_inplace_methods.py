@@ -30,10 +30,11 @@ ARGUMENTS: dict[str, Any] = {
     "clamp_min": (0.5,),
     "cumprod": (0,),
     "cumsum": (1,),
+    "renorm": (1, 0, 1.0),
 }
 ELSEWHERE = set(COMPARISONS) | set(
-    "addbmm addmm addmv addr baddbmm bernoulli copy exponential fill index_add index_copy index_fill index_put masked_fill "
-    "masked_scatter normal put resize scatter scatter_add scatter_reduce uniform zero "
+    "addbmm addmm addmv addr baddbmm bernoulli copy exponential fill fill_diagonal index_add index_copy index_fill index_put "
+    "masked_fill masked_scatter random normal put resize scatter scatter_add scatter_reduce uniform zero "
     "bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor gcd lcm logical_xor nextafter".split()
 )
 PLAIN = [name[:-1] for name in IN_PLACE if name[:-1] not in ELSEWHERE]
@@ -105,3 +106,24 @@ def test_functions_in_place(torch_like: Any) -> None:
     assert torch_like.sqrt_(x) is x
     assert_equal(x, [1.0, 2.0])
     assert share_memory(x, torch_like.neg_(x))
+
+
+def test_diagonals_are_filled(torch_like: Any) -> None:
+    x = torch_like.ones(2, 3, requires_grad=True)
+    y = x * 2
+    assert y.fill_diagonal_(5.0) is y
+    y.sum().backward()
+    assert_equal(y, [[5.0, 2.0, 2.0], [2.0, 5.0, 2.0]])
+    assert_equal(x.grad, [[0.0, 2.0, 2.0], [2.0, 0.0, 2.0]])
+    assert_equal(torch_like.zeros(5, 2).fill_diagonal_(1, wrap=True), [[1, 0], [0, 1], [0, 0], [1, 0], [0, 1]])
+    with pytest.raises(RuntimeError, match="all dimensions of input must be of equal length"):
+        torch_like.zeros(2, 2, 3).fill_diagonal_(1)
+
+
+def test_whole_numbers_are_drawn_between_bounds(torch_like: Any) -> None:
+    below = torch_like.empty(500, dtype=torch_like.int64).random_(5)
+    assert sorted(set(below.tolist())) == [0, 1, 2, 3, 4]
+    assert sorted(set(torch_like.empty(100).random_(2, 4).tolist())) == [2.0, 3.0]
+    assert set(torch_like.empty(100, dtype=torch_like.bool).random_().tolist()) == {True, False}
+    with pytest.raises(RuntimeError, match="random_ expects 'from' to be less than 'to'"):
+        torch_like.empty(3).random_(5, 5)

@@ -113,3 +113,28 @@ def test_classes_of_losses_are_integers_one_a_row(torch_like: Any) -> None:
             functional.cross_entropy(logits, torch_like.zeros(1, dtype=dtype))
     with pytest.raises(ValueError, match=r"Expected input batch_size \(1\) to match target batch_size \(2\)"):
         functional.cross_entropy(logits, torch_like.tensor([0, 1]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": 2},
+        {"sci_mode": True},
+        {"sci_mode": False},
+        {"threshold": 5, "edgeitems": 1},
+        {"linewidth": 40},
+        {"profile": "short"},
+        {"profile": "full"},
+    ],
+    ids=str,
+)
+def test_options_of_printing(reference: Any, torch: Any, options: dict[str, Any]) -> None:
+    texts = []
+    for module in (reference, torch):
+        module.set_printoptions(**options)
+        try:
+            texts.append([repr(module.arange(1001) / 3), repr(module.arange(30)), repr(module.tensor([1e-8, 2.0]))])
+        finally:
+            module.set_printoptions(profile="default")
+    assert texts[0] == texts[1]
+    assert repr(reference.tensor([1 / 3])) == "tensor([0.3333])"
