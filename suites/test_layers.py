@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import reference_impl
 from suites.api_twins import differences, whole
 
 CONVOLUTIONS: list[tuple[str, list[Any], dict[str, Any]]] = [
@@ -93,6 +92,21 @@ POOLS: list[tuple[str, Any, dict[str, Any]]] = [
     ("interpolate", (1, 2, 5), {"size": 3, "recompute_scale_factor": True}),
     ("interpolate", (1, 2, 5), {"size": 3, "scale_factor": 2}),
     ("interpolate", (1, 2, 5), {"size": 3, "align_corners": False}),
+    ("interpolate", (1, 2, 5), {"size": 7, "mode": "nearest-exact"}),
+    ("interpolate", (1, 2, 4), {"scale_factor": 2, "mode": "linear"}),
+    ("interpolate", (1, 2, 3), {"size": 5, "mode": "linear", "align_corners": True}),
+    ("interpolate", (1, 2, 2, 3), {"scale_factor": 2, "mode": "bilinear"}),
+    ("interpolate", (1, 1, 4, 4), {"size": (2, 8), "mode": "bilinear", "align_corners": False}),
+    ("interpolate", (1, 1, 2, 2, 2), {"scale_factor": 2, "mode": "trilinear"}),
+    ("interpolate", (1, 2, 4, 6), {"size": (2, 3), "mode": "area"}),
+    ("interpolate", (1, 2, 2, 3), {"size": (3, 3, 3), "mode": "bilinear"}),
+    ("interpolate", (1, 2, 3), {"scale_factor": 2, "mode": "bilinear"}),
+    ("interpolate", (1, 2, 3), {"scale_factor": 2, "mode": "other"}),
+    ("max_pool3d", (1, 2, 3, 4, 4), {"kernel_size": 2, "stride": 1, "padding": 1}),
+    ("max_pool3d", (2, 4, 4, 4), {"kernel_size": (1, 2, 3), "dilation": (1, 2, 1)}),
+    ("avg_pool3d", (1, 2, 4, 4, 4), {"kernel_size": 2, "padding": 1}),
+    ("avg_pool3d", (1, 2, 4, 4, 4), {"kernel_size": (1, 2, 4), "divisor_override": 2}),
+    ("adaptive_avg_pool3d", (1, 2, 4, 2, 5), {"output_size": (2, None, 4)}),
     ("pixel_shuffle", (2, 8, 2, 3), {"upscale_factor": 2}),
     ("pixel_shuffle", (2, 7, 2, 3), {"upscale_factor": 2}),
     ("pixel_unshuffle", (2, 2, 4, 6), {"downscale_factor": 2}),
@@ -124,9 +138,29 @@ def test_where_the_largest_stand_is_pytorchs(name: str, shape: Any, keywords: di
             assert found == []
 
 
-def test_a_way_to_resample_that_the_reference_lacks_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="'nearest' only, got 'bilinear'"):
-        reference_impl.nn.functional.interpolate(reference_impl.ones(1, 1, 2, 2), 4, mode="bilinear")
+@pytest.mark.parametrize(
+    ("shape", "keywords"),
+    [
+        ((1, 2, 5), {"size": 3, "mode": "linear"}),
+        ((1, 2, 3, 5), {"scale_factor": (1.7, 0.6), "mode": "bilinear"}),
+        ((1, 2, 3, 5), {"scale_factor": 1.7, "mode": "bilinear", "recompute_scale_factor": True}),
+        ((1, 2, 3, 5), {"size": (1, 7), "mode": "bilinear", "align_corners": True}),
+        ((1, 2, 3, 5), {"size": (5, 4), "mode": "bicubic"}),
+        ((1, 2, 4, 4), {"scale_factor": 0.7, "mode": "bicubic", "align_corners": True}),
+        ((1, 1, 2, 3, 4), {"size": (3, 5, 2), "mode": "trilinear"}),
+    ],
+)
+def test_weights_between_elements_are_pytorchs(shape: Any, keywords: dict[str, Any]) -> None:
+    (x,) = whole([shape])
+    assert differences(lambda m, x: functional(m, "interpolate")(x, **keywords), [x], rounds=True) == []
+
+
+@pytest.mark.parametrize("name", ["adaptive_max_pool3d", "max_pool3d"])
+def test_where_the_largest_of_a_volume_stand_is_pytorchs(name: str) -> None:
+    (x,) = whole([(1, 2, 4, 3, 5)], low=-1, high=2)
+    for part in (0, 1):
+        found = differences(lambda m, x, k=part: functional(m, name)(x, (2, 1, 3), return_indices=True)[k], [x])
+        assert found == []
 
 
 @pytest.mark.parametrize(

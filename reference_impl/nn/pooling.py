@@ -1,4 +1,4 @@
-"""Pooling and resampling of spatial dimensions."""
+"""Pooling of spatial dimensions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from reference_impl.tensor import Tensor, rename
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "avg_pool1d",
     "avg_pool2d",
-    "interpolate",
+    "avg_pool3d",
     "lp_pool1d",
     "lp_pool2d",
     "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
 ]
 
 Sizes = tuple[int, ...]
@@ -169,6 +172,19 @@ def max_pool2d(
     return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest of each window of (n, c, depth, height, width); of ties the first gets the gradient."""
+    return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
 def _avg_pool(
     name: str,
     rank: int,
@@ -231,6 +247,23 @@ def avg_pool2d(
     )
 
 
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of (n, c, depth, height, width), or its sum over `divisor_override`."""
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    return _avg_pool(
+        "avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
 @functools.lru_cache(maxsize=256)
 def _parts(space: Sizes, places: Sizes) -> tuple[Any, Any]:
     """Return which elements each place of an adaptive pool averages, (space, places) of 0 and 1, and how many."""
@@ -283,10 +316,15 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return _adaptive("adaptive_avg_pool2d", 2, input, output_size)
 
 
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of a grid of parts of (n, c, depth, height, width); None keeps a size."""
+    return _adaptive("adaptive_avg_pool3d", 3, input, output_size)
+
+
 def _adaptive_max(name: str, rank: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     """Parts have different sizes: each is filled up with its own last element, which is no other's first."""
-    if rank == 2 and isinstance(output_size, list | tuple) and len(output_size) != 2:
-        raise RuntimeError(f"{name}(): internal error: output_size.size() must be 2, got {output_size}")
+    if rank > 1 and isinstance(output_size, list | tuple) and len(output_size) != rank:
+        raise RuntimeError(f"{name}(): internal error: output_size.size() must be {rank}, got {output_size}")
     for m in output_size if isinstance(output_size, list | tuple) else (output_size,):
         if m is not None and m < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {m}: {output_size}")
@@ -319,6 +357,11 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     return _adaptive_max("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
+def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest of each of a grid of parts of (n, c, depth, height, width); None keeps a size."""
+    return _adaptive_max("adaptive_max_pool3d", 3, input, output_size, return_indices)
+
+
 def _lp_pool(rank: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
     pool = avg_pool1d if rank == 1 else avg_pool2d
     means = pool(F.pow(input, norm_type), kernel_size, stride, 0, ceil_mode)
@@ -335,47 +378,3 @@ def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
 def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """The same of windows of (n, c, height, width)."""
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
-
-
-def interpolate(
-    input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-) -> Tensor:
-    """Resample the spatial dimensions of (n, c, *space) by the nearest element before each place.
-
-    Args:
-        recompute_scale_factor: the steps are those of the whole sizes that `scale_factor` gives, not its own.
-
-    Raises:
-        NotImplementedError: one of PyTorch's other modes.
-        ValueError: `align_corners` with mode "nearest", or neither or both of `size` and `scale_factor`.
-    """
-    if mode != "nearest":
-        raise NotImplementedError(f"interpolate: the reference has mode='nearest' only, got {mode!r}")
-    if align_corners is not None:
-        raise ValueError(f"align_corners can only be set with the linear and cubic modes, got {align_corners}")
-    if recompute_scale_factor and size is not None:
-        raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
-    if (size is None) == (scale_factor is None):
-        raise ValueError(
-            f"only one of size or scale_factor should be defined, got size={size} and scale_factor={scale_factor}"
-        )
-    rank = input.array.ndim - 2
-    scales: list[float | None] = [None] * rank
-    if scale_factor is not None:
-        factors = (scale_factor,) * rank if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
-        scales = [None if recompute_scale_factor else float(f) for f in factors]
-        sizes = tuple(int(n * f) for n, f in zip(input.shape[2:], factors, strict=True))
-    else:
-        sizes = sizes_of(size, rank, "interpolate", "size")
-    y: Any = input
-    for d, (n, m, scale) in enumerate(zip(input.shape[2:], sizes, scales, strict=True)):
-        step = np.float32(1 / scale) if scale is not None else np.float32(n) / np.float32(m)
-        index = np.minimum((np.arange(m, dtype=np.float32) * step).astype(np.int64), n - 1)
-        y = index_select(y, dim=2 + d, index=index)
-    out: Tensor = y
-    return out
