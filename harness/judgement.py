@@ -684,6 +684,10 @@ def is_rounding(
     if verdict.worst is None or not math.isfinite(verdict.worst.got):
         return False
     unit = UNITS[dtype] * max(largest, float(np.finfo(np.float32).tiny) * (dtype != "float64"))
+    if gap <= ROUNDED * UNITS[dtype]:
+        return (
+            True  # it is nothing beside the largest gradient, as of 1 - 1 / (1 + exp(x)) where exp overflows elsewhere
+        )
     if twin_gap is not None and largest > shown * 2.0**20 and twin_gap < min(gap * 2.0**14, 2.0**-6):
         # Huge numbers came and went, as in 1 / (exp(90) - 1), and float32, which has half the digits, is as near.
         return False

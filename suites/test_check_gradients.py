@@ -401,3 +401,18 @@ def test_a_layout_is_asked_where_the_gradient_is_not_zero(row: int) -> None:
     report = check_gradients(Larger.apply, a, torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64), raises=False)
     assert report["vjp"].verdict == "wrong"
     assert "expanded in memory" in report["vjp"].text
+
+
+def test_a_drawn_point_that_takes_too_long_costs_no_verdict() -> None:
+    import time
+
+    import torch
+
+    def slow_if_large(x: Any) -> Any:
+        if bool((x.abs() > 20).any()):
+            time.sleep(30.0)
+        return x.sin()
+
+    report = check_gradients(slow_if_large, torch.ones(3, dtype=torch.float64), call_seconds=1.0)
+    assert report["vjp"].verdict == "right"
+    assert any("refused" in note for note in report.notes)

@@ -191,3 +191,15 @@ def test_the_second_derivative_of_i0_at_zero() -> None:
         there = float(jax.grad(jax.grad(jnp.i0))(0.0))
     report = check_gradients(lambda t: jnp.i0(2 * t - 1), np.array(0.5))
     assert any("second order at the example" in note for note in report.notes) == (there != 0.5)
+
+
+def test_a_compiled_loop_that_never_ends_is_given_up() -> None:
+    import jax
+    import jax.numpy as jnp
+
+    def forever(a: Any) -> Any:
+        return jax.lax.while_loop(lambda s: (s > -1).all(), lambda s: jnp.abs(s), a)
+
+    report = check_gradients(forever, jnp.array([2.0]), raises=False, call_seconds=1.0)
+    assert report["vjp"].verdict == "inconclusive"
+    assert "lasted longer than 1 s" in report["vjp"].text

@@ -7,7 +7,9 @@ Numbers have 64 bits inside these calls, whatever the process has set.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +73,7 @@ class JaxSubject:
     layout: Any
     places: tuple[int, ...]
     compiled: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    loops: list[bool] = field(default_factory=list)  # whether there are any, once it was asked
     asked: bool = True
     framework: str = "jax"
     kernels: str = "jax"
@@ -168,8 +171,25 @@ class JaxSubject:
 
         made = pull_back if what == "pull back" else value
         quick = what == "estimate" or not here
-        self.compiled[key] = made if not compiled else jit(made, QUICK) if quick else jax.jit(made)
+        made = made if not compiled else jit(made, QUICK) if quick else jax.jit(made)
+        self.compiled[key] = _interruptible(made) if self._loops() else made
         return self.compiled[key]
+
+    def _loops(self) -> bool:
+        """Whether forward or backward has a loop that ends when its numbers say so."""
+        if not self.loops:
+            forward = self._forward(self.arrays)
+
+            def whole(*xs: Any) -> Any:
+                outputs, pull = jax.vjp(lambda *ys: [y for y in forward(*ys) if _is_float(y)], *xs)
+                return pull(outputs)
+
+            texts = []
+            for asked in (forward, whole):
+                with contextlib.suppress(Exception), enable_x64(True):  # what fails here fails where it is asked
+                    texts.append(str(jax.make_jaxpr(asked)(*self._moving(self.arrays))))
+            self.loops.append(any("while[" in text for text in texts))
+        return self.loops[0]
 
     def _pushed(self, arrays: Sequence[Array]) -> Callable[..., Any]:
         """Forward mode as one function of points and tangents, compiled once for arrays of the same shapes."""
@@ -366,6 +386,36 @@ class JaxSubject:
             return [jnp.asarray(y) for y in returned if isinstance(y, (jax.Array, np.ndarray, np.generic, float))]
 
         return forward
+
+
+_when_ready: Any = jax.block_until_ready
+
+
+def _interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wait for a function in another thread: no signal reaches a compiled loop that never ends.
+
+    The loop goes on when the waiting is ended, until the process does.
+    """
+
+    def waited_for(*given: Any) -> Any:
+        found: list[Any] = []
+
+        def work() -> None:
+            try:
+                with enable_x64(True):
+                    found.extend((_when_ready(function(*given)), None))
+            except BaseException as error:  # raised again below
+                found.extend((None, error))
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join()
+        result, error = found
+        if error is not None:
+            raise error
+        return result
+
+    return waited_for
 
 
 def _with_squares(outputs: Sequence[Any], cotangents: Sequence[Any], squares: Any = 1.0) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ from harness.judgement import Verdict
 from harness.time_limits import within
 
 __all__ = ["Check", "another", "cast", "failure_of", "largest_of"]
+
+
+ENOUGH_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -41,21 +45,34 @@ class Check:
     whole: tuple[Array, ...] | None = None
     random: bool = False
     mixes: bool = True  # a shape of one argument may be broadcast to that of another
+    longest: float = 0.0  # seconds of the longest call until now
 
     def run(self, arrays: Sequence[Array], cotangents: Sequence[Array | None] | None, **how: Any) -> Answer:
         """Ask the judged function, as `Subject.run` does."""
-        with within(self.call_seconds):
+        with self.patiently():
             return self.subject.run(arrays, cotangents, **how)
+
+    @contextlib.contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Let a call last as long as it may: once one has come back, not many times longer than that.
+
+        A loop that ends when numbers meet a tolerance need not end at other numbers, or in another precision.
+        """
+        usual = min(self.call_seconds, max(ENOUGH_SECONDS, 10 * self.longest)) if self.longest else self.call_seconds
+        began = time.monotonic()
+        with within(usual):
+            yield
+        self.longest = max(self.longest, time.monotonic() - began)
 
     def values(self, arrays: Sequence[Array]) -> Outcome:
         """Ask for the values of the function whose derivative is meant: the spec of a surrogate, else the judged one."""
         subject, given = (self.source, self.for_source(arrays)) if self.surrogate else (self.subject, arrays)
-        with within(self.call_seconds):
+        with self.patiently():
             return subject.run(given, None).outcome
 
     def trace(self, arrays: Sequence[Array]) -> Traced:
         """Record the forward whose derivative is meant: that of the function, or of what stands for it."""
-        with within(self.call_seconds):
+        with self.patiently():
             return self.source.trace(self.for_source(arrays))
 
     def for_source(self, arrays: Sequence[Array]) -> Sequence[Array]:

@@ -25,7 +25,6 @@ from harness.oracles.certificate import direction
 from harness.oracles.forward_mode import bound_jvp, certify_jvp, judge_jvp
 from harness.oracles.second_order import SecondOrder, bound_hvp, certify_hvp, judge_hvp
 from harness.programs import Instr
-from harness.time_limits import within
 
 __all__ = ["CERTIFIED", "second_order_case"]
 
@@ -73,12 +72,12 @@ def _second_order(
         return Claim("second order", "inconclusive", truth.certificate.reason or truth.certificate.status)
     along = [d for d in truth.directions if d is not None]
     arrays = widened(point.arrays, check.dtype)
-    with within(check.call_seconds):
+    with check.patiently():
         outcome = check.subject.hvp(arrays, cotangents, along)
     claim = _second(check, seen, case, cotangents, truth, outcome)
     if claim.verdict == "right" and check.dtype == "float64" and point.label == "the example":
         # The squares bring products of first derivatives, beside which the second may be too small to be seen.
-        with within(check.call_seconds):
+        with check.patiently():
             alone = check.subject.hvp(arrays, cotangents, along, squares=False)
         pairs = zip(alone.grads, outcome.grads, strict=False)
         if any(g is not None and h is not None and is_hidden_beside(g, h) for g, h in pairs):
@@ -142,7 +141,7 @@ def _forward_mode(
         return None
     arrays = widened(point.arrays, check.dtype)
     along = [np.asarray(direction(x.shape, check.rng)).astype(check.dtype) for x in check.moving(arrays)]
-    with within(check.call_seconds):
+    with check.patiently():
         outcome = check.subject.jvp(arrays, along)
     if outcome.failure is not None:
         return Claim("forward mode", "wrong", f"raised {outcome.failure.kind}: {outcome.failure.message[:200]}")
@@ -189,7 +188,7 @@ def _batched(
         return None
     stacks = [np.stack([x, y]) for x, y in zip(arrays, moved, strict=True)]
     cts = [None if c is None else np.stack([c, c]) for c in cotangents]
-    with within(check.call_seconds):
+    with check.patiently():
         outcome = check.subject.batched(stacks, cts)
     if not outcome.values:
         return Claim("batched", "not promised")

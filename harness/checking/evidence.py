@@ -33,7 +33,6 @@ from harness.judgement import SURE, UNITS, Verdict, judge, judge_against_estimat
 from harness.oracles.certificate import certify
 from harness.oracles.complex_step import on_circle
 from harness.oracles.finite_differences import Estimate
-from harness.time_limits import within
 
 __all__ = ["PORTFOLIO", "Found", "Sides", "as_evidence", "identity", "unit_of"]
 
@@ -200,7 +199,7 @@ def _against_forward(
     unit = 0.0
     for along in drawn_directions(check, arrays, FEW):
         tangents = [np.asarray(d).astype(check.dtype) for d in along]
-        with within(check.call_seconds):
+        with check.patiently():
             outcome = check.subject.jvp(arrays, tangents)
         if outcome.failure is not None:
             return "not promised", f"raised {outcome.failure.kind}: {outcome.failure.message[:120]}"
@@ -278,7 +277,7 @@ def _twice(check: Check, arrays: Sequence[Array], answer: Answer, cotangents: Se
     """Hold <J'u, v> against <u, J v>, with J v as the derivative of <J'u, v> by u, through the backward itself."""
     (along,) = drawn_directions(check, arrays, 1)
     tangents = [np.asarray(d).astype(check.dtype) for d in along]
-    with within(check.call_seconds):
+    with check.patiently():
         outcome = check.subject.transposed(arrays, cotangents, tangents)
     if outcome.failure is not None:
         return "not promised", f"raised {outcome.failure.kind}: {outcome.failure.message[:120]}"

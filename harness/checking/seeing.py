@@ -17,6 +17,7 @@ from harness.judgement import UNITS, Verdict, judge
 from harness.oracles.bound import Bound, enclose_backend, enlarged
 from harness.oracles.certificate import Certificate, certify
 from harness.programs import Instr, Program, Scalar
+from harness.time_limits import OutOfTime
 
 __all__ = ["Refused", "Seen", "enclosed", "must_answer", "see", "uncut", "value_verdict"]
 
@@ -44,7 +45,17 @@ def see(check: Check, point: Point, turn: int = 0, *, cotangents: Sequence[Array
     Raises:
         Untraceable: the forward cannot be recorded.
         Refused: the function does not answer there and need not.
+        OutOfTime: it does not come back where it must.
     """
+    try:
+        return _seen(check, point, turn, cotangents)
+    except OutOfTime as error:
+        if point.promised:
+            raise
+        raise Refused(str(error)) from error
+
+
+def _seen(check: Check, point: Point, turn: int, cotangents: Sequence[Array | None] | None) -> Seen:
     arrays = widened(point.arrays, check.dtype)
     if cotangents is None and check.source is not check.subject:
         answer = check.run(arrays, None)

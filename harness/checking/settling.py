@@ -89,7 +89,7 @@ def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
         narrow = another(check, dtype="float32", rounding="float32")
         with contextlib.suppress(Untraceable, Refused):
             casts = tuple(None if c is None else c.astype(np.float32) for c in seen.case.cotangents)
-            other = see(narrow, seen.point, cotangents=casts)
+            other = see(narrow, replace(seen.point, promised=False), cotangents=casts)
     rounded = all(
         is_rounding(
             replace(verdict, worst=element),
