@@ -198,7 +198,8 @@ def _filler(
     def like(input: Tensor, *, dtype: DType | None = None, requires_grad: bool = False) -> Tensor:
         kept = input.array.dtype if dtype is None else dtype.numpy
         # In the order of its dimensions, unless they share memory.
-        array = np.empty_like(input.array, kept, "C" if 0 in input.array.strides else "K")
+        strides = getattr(input.array, "strides", (0,))  # arrays of another type have none
+        array = np.empty(input.array.shape, kept) if 0 in strides else np.empty_like(input.array, kept)
         array[...] = fill(())
         return leaf(array, requires_grad)
 
