@@ -416,3 +416,24 @@ def test_a_drawn_point_that_takes_too_long_costs_no_verdict() -> None:
     report = check_gradients(slow_if_large, torch.ones(3, dtype=torch.float64), call_seconds=1.0)
     assert report["vjp"].verdict == "right"
     assert any("refused" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("seed", [5, 7, 11])
+def test_two_kinks_may_have_two_conventions(seed: int) -> None:
+    """The slope of hardtanh is that of its left side at -1 and that of its right side at 1: no mixture of sides is both."""
+    import torch
+
+    class Hardtanh(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.nn.functional.hardtanh(x)
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * ((x > -1) & (x < 1))
+
+    torch.manual_seed(seed)
+    report = check_gradients(Hardtanh.apply, torch.randn(2, 2, dtype=torch.float64), raises=False, seed=seed, only=[])
+    assert report["vjp"].verdict == "right", str(report)

@@ -172,18 +172,29 @@ def _beside(check: Check, seen: Seen, verdict: Verdict) -> Verdict:
     found = _between(check, seen, verdict, arrays, size)
     if isinstance(found, Verdict):
         return found
-    corners, slack = found
-    if check.dtype == "float64" and _is_blind(corners, slack):
+    if check.dtype == "float64" and _is_blind(*found):
         # So close to the kink, digits cancel in the formula beside it, as in (exp(x) - 1) / x; farther off, they do not.
-        found = _between(check, seen, verdict, arrays, 2.0**-20)
+        size = 2.0**-20
+        found = _between(check, seen, verdict, arrays, size)
         if isinstance(found, Verdict):
             return found
-        corners, slack = found
     got = [
         np.zeros(x.shape) if g is None else g
         for g, x in zip(seen.answer.outcome.grads, check.moving(arrays), strict=True)
     ]
-    return judge_between("vjp", got, corners, slack)
+    corners, slack = found
+    judged = judge_between("vjp", got, corners, slack)
+    for _ in range(3):
+        if judged.kind != "disagree":
+            break
+        # Two kinks may have been crossed together by every step until now, as if they were one.
+        more = _between(check, seen, verdict, arrays, size)
+        if isinstance(more, Verdict):
+            return more
+        corners = [*corners, *more[0]]
+        slack = [np.maximum(one, other) for one, other in zip(slack, more[1], strict=True)]
+        judged = judge_between("vjp", got, corners, slack)
+    return judged
 
 
 def _is_as_wrong_beside(check: Check, seen: Seen) -> bool:
