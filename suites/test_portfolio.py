@@ -322,3 +322,34 @@ def test_gradient_that_another_choice_leaves_out_is_missed_by_no_rounding() -> N
     report = check_gradients(Product.apply, point(), point() + 3, around=False, raises=False)
     assert not report["vjp"].proved
     assert report["needs_input_grad"].verdict == "wrong", str(report)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, "right"), (1.001, "wrong")])
+def test_the_second_order_of_an_opaque_function_is_held_against_differences(factor: float, verdict: str) -> None:
+    import torch
+
+    class Cosine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.from_numpy(np.cos(x.detach().numpy()))
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * -Sine.apply(x) * factor
+
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.from_numpy(np.sin(x.detach().numpy()))
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * Cosine.apply(x)
+
+    report = check_gradients(Sine.apply, torch.linspace(-1, 1, 5, dtype=torch.float64), raises=False)
+    assert report["vjp"].verdict == "right" and not report["vjp"].proved
+    assert report["second order"].verdict == verdict

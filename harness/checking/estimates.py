@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.cases import Array
+from harness.cases import Array, Outcome
 from harness.checking.asking import Check, failure_of, largest_of
 from harness.frontends import Answer
 from harness.judgement import SURE, UNITS, Verdict, is_symmetric, judge_against_estimates, room_for_rounding
@@ -32,7 +32,10 @@ DIRECTIONS = 6
 
 
 class Ray:
-    """A function along a direction from a point, seen through <cotangents, f> for several cotangents at once."""
+    """A function along a direction from a point, seen through <cotangents, f> for several cotangents at once.
+
+    The function is the judged one, or what `ask` gives as values.
+    """
 
     def __init__(
         self,
@@ -40,8 +43,10 @@ class Ray:
         arrays: Sequence[Array],
         along: Sequence[Array],
         cotangents: Sequence[Sequence[Array | None]],
+        ask: Callable[[Sequence[Array]], Outcome] | None = None,
     ) -> None:
         self.check = check
+        self.ask = ask or check.values
         self.arrays = arrays
         self.along = along
         self.cotangents = cotangents
@@ -59,7 +64,7 @@ class Ray:
     def totals(self, t: float) -> tuple[tuple[float, float], ...]:
         """For each of the cotangents the value of <cotangents, f> at a step t, and the magnitude of its terms."""
         if t not in self.seen:
-            outcome = self.check.values(self.moved(t))
+            outcome = self.ask(self.moved(t))
             if outcome.failure is not None:
                 self.seen[t] = ((math.nan, math.nan),) * len(self.cotangents)
             else:

@@ -34,7 +34,7 @@ from harness.oracles.certificate import certify
 from harness.oracles.complex_step import on_circle
 from harness.oracles.finite_differences import Estimate
 
-__all__ = ["PORTFOLIO", "Found", "Sides", "as_evidence", "identity", "unit_of"]
+__all__ = ["PORTFOLIO", "WITHOUT_PROOF", "Found", "Sides", "as_evidence", "identity", "unit_of"]
 
 FEW = 2  # directions for each kind of evidence
 RADII = tuple(2.0**-k for k in (3, 6, 10, 14, 18))  # of circles around a point, in units of its size
@@ -305,6 +305,36 @@ def _twice(check: Check, arrays: Sequence[Array], answer: Answer, cotangents: Se
     return replace(verdict, reason=text)
 
 
+def _second_order(check: Check, arrays: Sequence[Array], answer: Answer, cotangents: Sequence[Array | None]) -> Found:
+    """Hold <H d, u> against difference quotients of <gradient, u> along d."""
+    along, across = drawn_directions(check, arrays, 2)
+    with check.patiently():
+        outcome = check.subject.hvp(arrays, cotangents, along, squares=False)
+    if outcome.failure is not None:
+        return "not promised", f"raised {outcome.failure.kind}: {outcome.failure.message[:120]}"
+    if not outcome.grads:
+        return "not promised", ""
+
+    def gradient(moved: Sequence[Array]) -> Outcome:
+        found = check.run(moved, cotangents).outcome
+        if found.failure is not None:
+            return found
+        grads = [np.zeros(x.shape) if g is None else g for g, x in zip(found.grads, check.moving(moved), strict=True)]
+        return Outcome(tuple(grads))
+
+    estimate = Ray(check, arrays, along, [across], gradient).slope()
+    room = max(estimate.error, rounding_room(check, arrays, answer, cotangents) / SURE)
+    got, _ = slope_of(outcome.grads, across)
+    verdict = judge_against_estimates(
+        "second order", [np.array([got])], [np.array([estimate.value])], [np.array([room])]
+    )
+    if verdict.worst is None:
+        return verdict
+    w = verdict.worst
+    text = f"<H d, u> is {w.got!r}, the gradient changes by {w.true!r} +/- {w.bound:.2g}; the first order is right"
+    return replace(verdict, reason=text)
+
+
 def _twin(check: Check, point: Point, answer: Answer, cotangents: Sequence[Array | None], seen: Seen | None) -> Claim:
     """Hold the gradient that the function gives in float32 against the one that it gives in float64."""
     name = "float64 twin"
@@ -361,3 +391,8 @@ PORTFOLIO: dict[str, Ask] = {
     "transposed twice": as_evidence("transposed twice", _twice, of_values=False),
     "float64 twin": _twin,
 }
+
+WITHOUT_PROOF: dict[str, Ask] = {
+    "second order": as_evidence("second order", _second_order, of_values=False),
+}
+"""What is proved where the forward is recorded."""

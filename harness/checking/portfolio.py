@@ -11,7 +11,7 @@ from harness.checking.asking import Check, failure_of
 from harness.checking.claims import EXACT, ask_claims
 from harness.checking.combined import COMBINED
 from harness.checking.estimates import judge_by_quotients
-from harness.checking.evidence import PORTFOLIO
+from harness.checking.evidence import PORTFOLIO, WITHOUT_PROOF
 from harness.checking.example import find_rounding
 from harness.checking.report import Claim
 from harness.checking.seeing import Refused, must_answer
@@ -77,7 +77,7 @@ def portfolio(check: Check, base: Point, reason: str) -> list[Claim]:
         claim = replace(claim, text=f"{text}which are good to {digits:.0f} digits there", proved=False)
     claims = [replace(claim, proved=False)]
     if first is not None and claim.verdict != "wrong":
-        table = {**EXACT, **COMBINED, **PORTFOLIO}
+        table = {**EXACT, **COMBINED, **PORTFOLIO, **WITHOUT_PROOF}
         del table["finite differences"]  # which the gradient was just judged by
         claims += ask_claims(check, table, *first, None)
     return claims
