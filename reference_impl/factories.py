@@ -161,6 +161,12 @@ def from_numpy(ndarray: Any) -> Tensor:
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    if min(ndarray.strides, default=0) < 0:
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+            f"supported. (You can probably work around this by making a copy of your array with array.copy().) Got strides "
+            f"{ndarray.strides}"
+        )
     return Tensor(as_array(ndarray))
 
 

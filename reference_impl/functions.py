@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype
+from reference_impl.dtypes import DType, float64, from_numpy_dtype, get_default_dtype, scalar_type
 from reference_impl.dtypes import result_dtype as _result_dtype
 from reference_impl import cutting, joining, moving, padding, picking, reducing
 from reference_impl import devices as places
@@ -67,7 +67,7 @@ from reference_impl.ops.elementwise import (
     tanh,
 )
 from reference_impl.ops.movement import tril, triu
-from reference_impl.primitives import PRIMITIVES, apply
+from reference_impl.primitives import PRIMITIVES, apply, broadcast_error
 from reference_impl.cutting import *
 from reference_impl.joining import *
 from reference_impl.moving import *
@@ -550,6 +550,10 @@ def equal(input: Tensor, other: Tensor) -> bool:
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Tell whether all elements differ by at most atol + rtol * abs(other): PyTorch's function, for its users."""
     a, b = input.array, other.array
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{scalar_type(a.dtype)} did not match {scalar_type(b.dtype)}")
+    if error := broadcast_error(a.shape, b.shape):
+        raise error
     with np.errstate(invalid="ignore"):
         near = np.less_equal(np.abs(a - b), atol + rtol * np.abs(b)) | (a == b)
     return bool(np.all(near | (equal_nan & np.isnan(a) & np.isnan(b))))
@@ -560,8 +564,8 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 
 def to(
     input: Tensor,
-    dtype: Any = None,
     *args: Any,
+    dtype: Any = None,
     device: Any = None,
     non_blocking: bool = False,
     copy: bool = False,
@@ -570,14 +574,18 @@ def to(
     """The tensor in another dtype; itself if it has that already. A cast to an integer type cuts the graph.
 
     Args:
-        dtype: an element type, a tensor that has it, or a device, before which the dtype may stand second.
+        args: a device, an element type or a tensor that has it, or the device and then the type; then `non_blocking`, `copy`.
         device: the CPU.
         copy: make a copy in any case.
     """
-    if isinstance(dtype, str | places.device):
-        device, dtype, args = dtype, args[0] if args else None, args[1:]
+    if args and isinstance(args[0], str | places.device):
+        device, *args = args  # type: ignore[assignment]  # a list serves as well
+    if args and not isinstance(args[0], bool):
+        dtype, *args = args  # type: ignore[assignment]
+    if not isinstance(dtype, DType | Tensor | None):
+        raise TypeError(f"to() received an invalid combination of arguments - got ({type(dtype).__name__})")
     places.check_place(device, memory_format=memory_format)
-    copy = copy or bool(args[1] if len(args) > 1 else False)
+    copy = copy or bool(args[1] if len(args) > 1 else False)  # the first one is `non_blocking`
     target = input.array.dtype if dtype is None else (dtype.dtype if isinstance(dtype, Tensor) else dtype).numpy
     if input.array.dtype == target and not copy:
         return input

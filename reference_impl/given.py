@@ -16,6 +16,8 @@ def flat_sizes(sizes: tuple[Any, ...], keyword: Any = None) -> tuple[int, ...]:
     """Sizes or dimensions that were given as numbers, as one sequence, or by keyword."""
     if keyword is not None:
         return tuple(int(n) for n in keyword)
+    if len(sizes) == 1 and isinstance(sizes[0], str | float):
+        raise TypeError(f"argument 'size' (position 1) must be tuple of ints, not {type(sizes[0]).__name__}")
     if len(sizes) == 1 and not isinstance(sizes[0], int | Tensor | np.integer):
         return tuple(int(n) for n in sizes[0])
     return tuple(int(n) for n in sizes)

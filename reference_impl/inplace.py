@@ -414,6 +414,9 @@ def _plain_number(x: Tensor, value: Any) -> Any:
         TypeError: it is something else.
         RuntimeError: x's element type has no room for it.
     """
+    dtype = x.array.dtype
+    if dtype.kind == "f" and (type(value) is float or type(value) is int):
+        return value
     if isinstance(value, np.float64):
         value = float(value)
     elif isinstance(value, np.integer | np.bool_):
@@ -421,8 +424,7 @@ def _plain_number(x: Tensor, value: Any) -> Any:
     if not isinstance(value, bool | int | float):
         kind = type(value)
         what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-        raise TypeError(f"can't assign a {what} to a {type_name(x.array.dtype)}")
-    dtype = x.array.dtype
+        raise TypeError(f"can't assign a {what} to a {type_name(dtype)}")
     if dtype.kind == "b":
         return bool(value)
     if dtype.kind in "iu":

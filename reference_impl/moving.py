@@ -253,7 +253,8 @@ def t(input: Tensor) -> Tensor:
     if input.array.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.array.ndim}D")
     out = reshape(input, tuple(input.shape)) if input.array.ndim < 2 else transpose(input, 0, 1)
-    rename(out._node, "TBackward0")
+    if out._node is not None:
+        rename(out._node, "TBackward0")
     return out
 
 

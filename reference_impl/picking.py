@@ -270,7 +270,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """Input where the condition holds, else other; of the condition alone, where it holds."""
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
-    if isinstance(condition, Tensor) and condition.array.dtype.name not in ("bool", "uint8"):
+    if isinstance(condition, Tensor) and condition.array.dtype.char not in "?B":
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{scalar_type(condition.array.dtype)}"

@@ -697,8 +697,8 @@ class Tensor:
         """Return the address of the first element, to see whether two tensors share memory."""
         return int(self.array.__array_interface__["data"][0])
 
-    def is_contiguous(self) -> bool:
-        """Tell whether the elements lie in row-major order without gaps."""
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Tell whether the elements lie in row-major order without gaps, whatever the format of dense memory is called."""
         return bool(self.array.flags.c_contiguous)
 
     def is_floating_point(self) -> bool:
@@ -949,7 +949,7 @@ _AMBIGUOUS = (
 def _float_of(values: Any) -> Any:
     """Return the float type of a list of numbers: NumPy's among them keep theirs, Python's take the default one."""
     items = values if isinstance(values, list | tuple) else ()
-    own = {item.dtype for item in items if isinstance(item, np.floating)}
+    own = {item.dtype for item in items if isinstance(item, np.floating | np.ndarray) and item.dtype.kind == "f"}
     if not own:
         return default_float()
     return np.result_type(*own, *([default_float()] if any(type(item) is float for item in items) else []))

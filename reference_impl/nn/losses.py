@@ -72,6 +72,18 @@ def _weighted(loss: Any, weight: Tensor | None) -> Any:
 # -- of differences
 
 
+def _difference(input: Tensor, target: Tensor) -> Any:
+    """Return input - target, with a warning where one of them has to be broadcast: hardly anybody means that."""
+    if input.array.shape != target.array.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead "
+            "to incorrect results due to broadcasting. Please ensure they have the same size.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return F.sub(input, target)
+
+
 def _by_weight(loss: Any, weight: Tensor | None, reduction: str) -> Tensor:
     """Return the reduced loss; its mean with a weight for every element is over the weights.
 
@@ -88,12 +100,12 @@ def _by_weight(loss: Any, weight: Tensor | None, reduction: str) -> Tensor:
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(input - target)²."""
-    return _as_one(_by_weight(F.square(F.sub(input, target)), weight, reduction), "MseLoss")
+    return _as_one(_by_weight(F.square(_difference(input, target)), weight, reduction), "MseLoss")
 
 
 def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|input - target|; gradient 0 where they are equal."""
-    return _by_weight(F.abs(F.sub(input, target)), weight, reduction)
+    return _by_weight(F.abs(_difference(input, target)), weight, reduction)
 
 
 def _quadratic_near_zero(apart: Any, width: float) -> Any:
@@ -112,7 +124,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    loss = _quadratic_near_zero(F.sub(input, target), beta)
+    loss = _quadratic_near_zero(_difference(input, target), beta)
     return _as_one(_reduced(loss if beta == 1 else F.div(loss, beta), reduction), "SmoothL1Loss")
 
 
@@ -126,7 +138,7 @@ def huber_loss(
     """
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
-    loss = _weighted(_quadratic_near_zero(F.sub(input, target), delta), weight)
+    loss = _weighted(_quadratic_near_zero(_difference(input, target), delta), weight)
     return _as_one(_reduced(loss, reduction), "HuberLoss")
 
 
@@ -361,7 +373,7 @@ def gaussian_nll_loss(
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     variance = _at_least(variance, eps)
-    loss = F.mul(F.add(F.log(variance), F.div(F.square(F.sub(input, target)), variance)), 0.5)
+    loss = F.mul(F.add(F.log(variance), F.div(F.square(_difference(input, target)), variance)), 0.5)
     return _reduced(F.add(loss, 0.5 * math.log(2 * math.pi)) if full else loss, reduction)
 
 

@@ -213,16 +213,16 @@ def _plain_item(item: Any) -> Any:
         )
     array = np.asarray(getattr(item, "array", item))
     is_list = isinstance(item, list | tuple)
-    if array.dtype.name not in _INDEX_TYPES and not (is_list and not array.size):
+    if array.dtype not in _INDEX_TYPES and not (is_list and not array.size):
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {array.dtype}")
-    if array.dtype.name == "uint8":  # bytes were the booleans of old
+    if array.dtype.char == "B":  # bytes were the booleans of old
         return array != 0
     array = array if array.dtype.kind == "b" else array.astype(np.int64)
     # A 0-d integer tensor counts as a plain integer, so that it gives a view.
     return int(array) if array.ndim == 0 and array.dtype.kind != "b" else array
 
 
-_INDEX_TYPES = frozenset(("int64", "int32", "uint8", "bool"))
+_INDEX_TYPES = frozenset(map(np.dtype, ("int64", "int32", "uint8", "bool")))
 
 
 @primitive(

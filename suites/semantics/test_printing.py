@@ -138,3 +138,12 @@ def test_options_of_printing(reference: Any, torch: Any, options: dict[str, Any]
             module.set_printoptions(profile="default")
     assert texts[0] == texts[1]
     assert repr(reference.tensor([1 / 3])) == "tensor([0.3333])"
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_losses_warn_of_targets_that_are_broadcast(torch_like: Any, name: str) -> None:
+    loss = getattr(torch_like.nn.functional, name)
+    with pytest.warns(
+        UserWarning, match=r"Using a target size \(torch.Size\(\[3\]\)\) that is different to the input size"
+    ):
+        assert loss(torch_like.ones(2, 3), torch_like.ones(3)).item() == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from .support import assert_equal
@@ -175,3 +176,36 @@ def test_equations_that_do_not_fit_are_explained(torch_like: Any, equation: str,
 def test_matrix_and_vector_that_do_not_fit(torch_like: Any) -> None:
     with pytest.raises(RuntimeError, match=r"size mismatch, got input \(2\), mat \(2x3\), vec \(2\)"):
         torch_like.ones(2, 3) @ torch_like.ones(2)
+
+
+def test_places_and_types_in_any_order(torch_like: Any) -> None:
+    x = torch_like.ones(2)
+    for y in (
+        x.to("cpu", dtype=torch_like.int32),
+        x.to("cpu", torch_like.int32),
+        x.to(torch_like.device("cpu"), torch_like.int32, True),
+        x.to(torch_like.int32, non_blocking=True, copy=True),
+        x.to(dtype=torch_like.int32),
+    ):
+        assert y.dtype == torch_like.int32
+    assert x.to("cpu") is x.to(x) is x
+    assert x.to(torch_like.float32, copy=True) is not x
+    assert x.is_contiguous(memory_format=torch_like.contiguous_format)
+
+
+def test_comparison_of_all_wants_one_type_and_shapes_that_fit(torch_like: Any) -> None:
+    x = torch_like.ones(2)
+    with pytest.raises(RuntimeError, match="Float did not match Double"):
+        torch_like.allclose(x, x.double())
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(2\) must match the size of tensor b \(3\)"):
+        torch_like.allclose(x, torch_like.ones(3))
+
+
+@pytest.mark.filterwarnings("ignore:Creating a tensor from a list of numpy:UserWarning")  # slow, in PyTorch
+def test_arrays_keep_their_type_and_may_not_run_backwards(torch_like: Any) -> None:
+    assert torch_like.tensor([np.ones(2), np.zeros(2)]).dtype == torch_like.float64
+    with pytest.raises(ValueError, match="At least one stride in the given numpy array is negative"):
+        torch_like.from_numpy(np.ones(3)[::-1])
+    for wrong in ("a", 1.5):
+        with pytest.raises(TypeError, match=r"must be tuple of ints, not|invalid combination of arguments"):
+            torch_like.ones(2).reshape(wrong)
