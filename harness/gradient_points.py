@@ -91,9 +91,10 @@ def draw(
     yield Point("a zero", _one_special(base, wanted, rng, 0.0))
     given = tuple(w and i < subject.arguments for i, w in enumerate(wanted))  # parameters lie as they lie
     yield from _layouts(base, given, grads)
-    yield from _in_one_memory(base, given)
     yield from _indices(subject, base, rng)
     yield from _sizes(subject, base, rng, elements)
+    yield from _one_alone(base, given, grads)
+    yield from _in_one_memory(base, given)
     yield Point("numbers of both signs", _each(base, wanted, lambda x: rng.uniform(-2, 2, x.shape)))
     yield Point("zeros, ones and ties", _each(base, wanted, lambda x: rng.choice([-1.0, 0.0, 0.5, 1.0], x.shape)))
     sizes = lambda x: x * 10.0 ** rng.uniform(-3, 3, x.shape)
@@ -222,7 +223,7 @@ def _one_special(
 
 
 def _layouts(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Array | None]) -> Iterator[Point]:
-    """The same numbers, differently in memory; one row repeated with stride 0, in all arrays and in each alone."""
+    """The same numbers, differently in memory; one row repeated with stride 0."""
     if any(x.ndim >= 2 and min(x.shape[-2:]) > 1 for x in base):
         turned = tuple(
             np.ascontiguousarray(x.swapaxes(-1, -2)).swapaxes(-1, -2) if w and x.ndim >= 2 else x
@@ -235,14 +236,30 @@ def _layouts(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Arra
             tuple(np.repeat(x, 2, axis=-1)[..., ::2] if w and x.ndim else x for x, w in zip(base, wanted, strict=True)),
             promised=True,
         )
-    moving = [i for i, w in enumerate(wanted) if w]
-    slopes = dict(zip(moving, grads, strict=False))  # those of parameters follow
-    expanded = {i: _expanded(base[i], slopes.get(i)) for i in moving if base[i].ndim and base[i].shape[0] > 1}
+    expanded = _expanded(base, wanted, grads)
     if expanded:
         yield Point("expanded in memory", tuple(expanded.get(i, x) for i, x in enumerate(base)))
-    for k, y in expanded.items() if len(moving) > 1 else ():
-        # Beside the numbers of the example its own row has the gradient that it has there.
+
+
+def _one_alone(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Array | None]) -> Iterator[Point]:
+    """One array expanded: beside the numbers of the example its own row has the gradient that it has there."""
+    for k, y in _expanded(base, wanted, grads).items() if sum(wanted) > 1 else ():
         yield Point(f"array {k} expanded in memory", tuple(y if i == k else x for i, x in enumerate(base)))
+
+
+def _expanded(base: Sequence[Array], wanted: Sequence[bool], grads: Sequence[Array | None]) -> dict[int, Array]:
+    """The arrays with one row in the place of all: that where the gradient is largest."""
+    moving = [i for i, w in enumerate(wanted) if w]
+    slopes = dict(zip(moving, grads, strict=False))  # those of parameters follow
+    made = {}
+    for i in moving:
+        x, slope, row = base[i], slopes.get(i), 0
+        if not x.ndim or x.shape[0] < 2:
+            continue
+        if slope is not None and slope.shape == x.shape and slope.size:
+            row = int(np.argmax(np.nan_to_num(np.abs(slope)).reshape(len(slope), -1).sum(axis=1)))
+        made[i] = np.broadcast_to(x[row : row + 1], x.shape)
+    return made
 
 
 def _in_one_memory(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Point]:
@@ -253,14 +270,6 @@ def _in_one_memory(base: Sequence[Array], wanted: Sequence[bool]) -> Iterator[Po
             arrays = tuple(base[i] if k == j else x for k, x in enumerate(base))
             yield Point(f"arrays {i} and {j} in one memory", arrays)
             return
-
-
-def _expanded(x: Array, slope: Array | None) -> Array:
-    """One row of an array in the place of all: that where the gradient is largest."""
-    row = 0
-    if slope is not None and slope.shape == x.shape and slope.size:
-        row = int(np.argmax(np.nan_to_num(np.abs(slope)).reshape(len(slope), -1).sum(axis=1)))
-    return np.broadcast_to(x[row : row + 1], x.shape)
 
 
 def _indices(subject: Subject, base: Sequence[Array], rng: np.random.Generator) -> Iterator[Point]:

@@ -271,7 +271,10 @@ def _lambda_source(function: types.FunctionType) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and node.lineno == function.__code__.co_firstlineno:
             text = ast.unparse(node)
-            made, code = compile(text, "", "eval").co_consts[0], function.__code__
+            code = function.__code__
+            made = next(
+                c for c in compile(text, "", "eval").co_consts if isinstance(c, types.CodeType)
+            )  # after defaults
             # What comes from around it is a free name of the one and a global name of the other.
             names = (set(made.co_names), set(code.co_names) | set(code.co_freevars))
             plain = [

@@ -34,6 +34,7 @@ __all__ = [
     "farthest",
     "have_a_limit",
     "is_continuous",
+    "is_half_right",
     "is_hidden_beside",
     "is_off_both_sides",
     "is_rounding",
@@ -883,6 +884,18 @@ STEADY = 2.0**4
 STEADY_POINTS = 6
 ROUNDED = 2.0**8
 UNITS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def is_half_right(gap: float) -> bool:
+    """Tell whether a gradient has half the digits of float64 or more, beside the largest of its array.
+
+    Far from the example that may be another function: softplus as PyTorch has it is x itself from 20 on, and the rule of
+    the function that is meant differs there by 1e-9.
+    """
+    return gap <= HALF_OF_THE_DIGITS
+
+
+HALF_OF_THE_DIGITS = 2.0**-26
 
 
 def is_worth_telling(verdict: Verdict) -> bool:

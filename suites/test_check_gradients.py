@@ -437,3 +437,24 @@ def test_two_kinks_may_have_two_conventions(seed: int) -> None:
     torch.manual_seed(seed)
     report = check_gradients(Hardtanh.apply, torch.randn(2, 2, dtype=torch.float64), raises=False, seed=seed, only=[])
     assert report["vjp"].verdict == "right", str(report)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_far_from_the_example_half_of_the_digits_will_do(dtype: str) -> None:
+    """The rule of softplus is right, and PyTorch's function is x itself from 20 on."""
+    import torch
+
+    class Softplus(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return torch.nn.functional.softplus(x)
+
+        @staticmethod
+        def backward(ctx: Any, ct: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return ct * torch.sigmoid(x)
+
+    torch.manual_seed(0)
+    report = check_gradients(Softplus.apply, torch.randn(6, dtype=getattr(torch, dtype)), raises=False)
+    assert report["vjp"].verdict == "right", str(report)

@@ -203,3 +203,26 @@ def test_a_compiled_loop_that_never_ends_is_given_up() -> None:
     report = check_gradients(forever, jnp.array([2.0]), raises=False, call_seconds=1.0)
     assert report["vjp"].verdict == "inconclusive"
     assert "lasted longer than 1 s" in report["vjp"].text
+
+
+def test_a_number_may_be_what_the_rule_is_not_asked_of() -> None:
+    """A tracer in its place, as of a number whose gradient is wanted, is refused by JAX."""
+    import functools
+
+    import jax
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+    def scaled(x: Any, factor: float) -> Any:
+        return x * factor
+
+    scaled.defvjp(lambda x, factor: (x * factor, None), lambda factor, _, ct: (ct * factor,))
+    assert check_gradients(scaled, X, 0.25).ok
+
+
+def test_the_source_of_a_lambda_with_defaults_is_found() -> None:
+    import jax.numpy as jnp
+
+    double = lambda x, *, factor=2.0: with_rule(lambda y: y * factor, lambda ct, y: ct * factor * 1.001)(x)
+    report = check_gradients(double, jnp.asarray(X), raises=False)
+    assert report["vjp"].verdict == "wrong"
+    assert report.script

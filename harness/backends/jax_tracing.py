@@ -37,6 +37,26 @@ def bind(fn: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any])
     """
     leaves, layout = jax.tree_util.tree_flatten((tuple(args), dict(kwargs)))
     places = [i for i, v in enumerate(leaves) if isinstance(v, (float, np.ndarray, np.generic, jax.Array))]
+    subject = _bound(fn, leaves, layout, places)
+    numbers = [i for i in places if isinstance(leaves[i], float)]
+    if numbers and not _traces(subject):  # one of nondiff_argnums, say, or one that is branched on
+        return _bound(fn, leaves, layout, [i for i in places if i not in numbers])
+    return subject
+
+
+def _traces(subject: JaxSubject) -> bool:
+    """Whether a function takes all that gradients are wanted of as tracers; whatever else it raises is told later."""
+    try:
+        with enable_x64(True):
+            jax.make_jaxpr(subject._forward(subject.arrays))(*subject._moving(subject.arrays))
+    except (jax.errors.UnexpectedTracerError, jax.errors.ConcretizationTypeError):
+        return False
+    except Exception:
+        return True
+    return True
+
+
+def _bound(fn: Callable[..., Any], leaves: Sequence[Any], layout: Any, places: Sequence[int]) -> JaxSubject:
     arrays = []
     for i in places:
         array = np.asarray(leaves[i])

@@ -26,6 +26,7 @@ from harness.judgement import (
     farthest,
     have_a_limit,
     is_continuous,
+    is_half_right,
     is_rounding,
     is_steady,
     judge_between,
@@ -81,6 +82,8 @@ def lost(check: Check, seen: Seen, verdict: Verdict) -> bool:
         return not seen.point.ordinary
     if not seen.point.ordinary and watched.largest >= watched.filling:
         return True  # what a mask fills in is no longer the smallest there: the function is out of its range
+    if not seen.point.ordinary and backward and is_half_right(_gap(verdict.claim, verdict.worst.array, seen)):
+        return True
     gots, _, _ = sides = _sides(verdict.claim, seen)
     given = max(largest_of(check.moving(arrays)), largest_of(seen.case.cotangents) if backward else 0.0)
     largest = max(watched.largest, given)
