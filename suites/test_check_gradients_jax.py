@@ -222,7 +222,7 @@ def test_a_number_may_be_what_the_rule_is_not_asked_of() -> None:
 def test_the_source_of_a_lambda_with_defaults_is_found() -> None:
     import jax.numpy as jnp
 
-    double = lambda x, *, factor=2.0: with_rule(lambda y: y * factor, lambda ct, y: ct * factor * 1.001)(x)
+    double = lambda x, *, factor=2.0: with_rule(lambda y: y * factor, lambda ct, y: (ct * factor * 1.001,))(x)
     report = check_gradients(double, jnp.asarray(X), raises=False)
     assert report["vjp"].verdict == "wrong"
     assert report.script
