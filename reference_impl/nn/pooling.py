@@ -69,7 +69,9 @@ def _settings(
 ) -> tuple[Sizes, Sizes, Sizes, Sizes]:
     shape = input.array.shape
     wrong_shape = RuntimeError(
-        f"{name}() Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
+        "non-empty 4D or 5D (batch mode) tensor expected for input"
+        if rank == 3
+        else f"{name}() Expected {rank + 1}D or {rank + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
         f"got: {list(shape)}"
     )
     if len(shape) not in (rank + 1, rank + 2):
@@ -89,9 +91,14 @@ def _settings(
                 f"{name}() pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
                 f"dilation={d}"
             )
-    if 0 in shape[len(shape) - rank - 1 :]:
-        raise wrong_shape
-    return kernel, given, pads, dilations
+    if 0 not in shape[len(shape) - rank - 1 :]:
+        return kernel, given, pads, dilations
+    if rank == 3:
+        raise RuntimeError(
+            f"{name}(): Expected input's non-batch dimensions to have positive length, but input has a shape of {list(shape)} "
+            "and non-batch dimension 0 has length zero!"
+        )
+    raise wrong_shape
 
 
 @functools.lru_cache(maxsize=256)
